@@ -1,0 +1,176 @@
+"""Writes a full export to S3 in the shape that AWS writes it: manifests, checksums, gzipped lines.
+
+    <prefix>/AWSDynamoDB/<export id>/_started
+    <prefix>/AWSDynamoDB/<export id>/manifest-summary.json   and .md5
+    <prefix>/AWSDynamoDB/<export id>/manifest-files.json     and .md5
+    <prefix>/AWSDynamoDB/<export id>/data/<26 characters>.json.gz
+
+Like AWS's, the export of a live table is no snapshot: what is written while it runs may be in it or not.
+"""
+
+import gzip
+import hashlib
+import io
+import random
+import uuid
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from daemon.demo.wire import Wire
+
+FILES = 8
+NAME_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+NAME_LENGTH = 26
+GZIP_LEVEL = 1  # AWS's time is not what the demo measures
+
+Line = Mapping[str, Any] | msgspec.Raw
+
+
+class _DataFile:
+    """One data file in the making; its lines go straight into the compressor."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.count = 0
+        self._compressed = io.BytesIO()
+        self._lines = gzip.GzipFile(fileobj=self._compressed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0)
+
+    def add(self, line: bytes) -> None:
+        self._lines.write(line)
+        self.count += 1
+
+    def content(self) -> bytes:
+        self._lines.close()
+        return self._compressed.getvalue()
+
+
+class _Place(NamedTuple):
+    """Where the export goes, and what it is called."""
+
+    bucket: str
+    prefix: str
+    export_id: str
+
+    @property
+    def folder(self) -> str:
+        return "/".join(part for part in (self.prefix, "AWSDynamoDB", self.export_id) if part)
+
+
+def export_table(wire: Wire, s3_client: Any, table: Mapping[str, Any], bucket: str, prefix: str) -> str:
+    """Export a live table by scanning it. `table`: as DescribeTable has it. The s3:// URL of the summary."""
+    begin = datetime.now(UTC)
+    return write_export(
+        s3_client,
+        bucket,
+        prefix,
+        table["TableArn"],
+        wire.scan(table["TableName"]),
+        export_time=begin,
+        table_id=table.get("TableId", str(uuid.uuid4())),
+    )
+
+
+def write_export(
+    s3_client: Any,
+    bucket: str,
+    prefix: str,
+    table_arn: str,
+    items: Iterable[Line],
+    *,
+    files: int = FILES,
+    export_time: datetime | None = None,
+    table_id: str = "11991185-e7ab-4da5-8bab-03f0db0b7bfd",
+    seed: int = 0,
+) -> str:
+    """Export these items, each a dict in typed JSON or its bytes. The s3:// URL of manifest-summary.json.
+
+    `s3_client` needs put_object only. The bucket must exist. The last file is empty, as an empty
+    partition's is; the others are uneven. `seed` decides which item goes where.
+    """
+    start = datetime.now(UTC)
+    chance = random.Random(seed)
+    place = _Place(bucket, prefix.strip("/"), _export_id(start, chance))
+    _put(s3_client, place, "_started", b"")
+    data, billed_bytes = _data_files(items, files, chance)
+    entries = [_put_data(s3_client, place, file) for file in data]
+    manifest = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+    _put_with_checksum(s3_client, place, "manifest-files", manifest)
+    summary = {
+        **_origin(place, table_arn, table_id, start, export_time or start),
+        "s3Bucket": place.bucket,
+        "s3Prefix": place.prefix or None,
+        "s3SseAlgorithm": "AES256",
+        "s3SseKmsKeyId": None,
+        "manifestFilesS3Key": f"{place.folder}/manifest-files.json",
+        "billedSizeBytes": billed_bytes,
+        "itemCount": sum(file.count for file in data),
+        "outputFormat": "DYNAMODB_JSON",
+        "exportType": "FULL_EXPORT",
+    }
+    _put_with_checksum(s3_client, place, "manifest-summary", msgspec.json.encode(summary) + b"\n")
+    return f"s3://{bucket}/{place.folder}/manifest-summary.json"
+
+
+def _origin(
+    place: _Place, table_arn: str, table_id: str, start: datetime, export_time: datetime
+) -> dict[str, Any]:
+    return {
+        "version": "2020-06-30",
+        "exportArn": f"{table_arn}/export/{place.export_id}",
+        "startTime": _instant(start),
+        "endTime": _instant(datetime.now(UTC)),
+        "tableArn": table_arn,
+        "tableId": table_id,
+        "exportTime": _instant(export_time),
+    }
+
+
+def _data_files(items: Iterable[Line], files: int, chance: random.Random) -> tuple[list[_DataFile], int]:
+    data = [_DataFile("".join(chance.choices(NAME_ALPHABET, k=NAME_LENGTH))) for _ in range(files)]
+    filled = data[:-1] or data
+    weights = list(range(1, len(filled) + 1))
+    size_bytes = 0
+    for item in items:
+        typed = bytes(item) if isinstance(item, msgspec.Raw) else msgspec.json.encode(item)
+        chance.choices(filled, weights)[0].add(b'{"Item":' + typed + b"}\n")
+        size_bytes += len(typed)
+    return data, size_bytes
+
+
+def _put_data(s3_client: Any, place: _Place, file: _DataFile) -> dict[str, Any]:
+    content = file.content()
+    key = _put(s3_client, place, f"data/{file.name}.json.gz", content)
+    return {
+        "itemCount": file.count,
+        "md5Checksum": _md5(content),  # of the compressed bytes
+        # AWS uploads in parts, so its etag is no MD5 of the content.
+        "etag": f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}-1",
+        "dataFileS3Key": key,
+    }
+
+
+def _put_with_checksum(s3_client: Any, place: _Place, name: str, content: bytes) -> None:
+    _put(s3_client, place, f"{name}.json", content)
+    _put(s3_client, place, f"{name}.md5", _md5(content).encode())
+
+
+def _put(s3_client: Any, place: _Place, name: str, content: bytes) -> str:
+    key = f"{place.folder}/{name}"
+    s3_client.put_object(Bucket=place.bucket, Key=key, Body=content)
+    return key
+
+
+def _md5(content: bytes) -> str:
+    return b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _export_id(start: datetime, chance: random.Random) -> str:
+    return f"0{int(start.timestamp() * 1000)}-{chance.randbytes(4).hex()}"
