@@ -1,0 +1,1 @@
+"""Where the decision is published: one document, the same everywhere."""

@@ -1,0 +1,1 @@
+"""Another DynamoDB table: another account, region, or ScyllaDB's Alternator."""

@@ -1,0 +1,67 @@
+"""Builds the parts from the configuration. The only module that knows everyone."""
+
+from functools import cached_property
+from typing import Any
+
+from daemon import aws, preflight
+from daemon.config import Config
+from daemon.control import Control
+from daemon.preflight import SourceFacts
+from sinks.cassandra.options import CassandraOptions
+from sinks.change import KeySchema
+from sinks.sink import Sink
+
+
+class Parts:
+    """The parts of one migration, each made when it is first asked for."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        """DynamoDB on the source's side."""
+        return aws.dynamodb(self.config.source)
+
+    @cached_property
+    def streams(self) -> Any:
+        """DynamoDB Streams."""
+        return aws.streams(self.config.source)
+
+    @cached_property
+    def s3(self) -> Any:
+        """S3."""
+        return aws.s3(self.config.source, self.config.backfill)
+
+    @cached_property
+    def control(self) -> Control:
+        """The control table."""
+        return Control(self.dynamodb, self.config.control.table, self.config.migration)
+
+    @cached_property
+    def facts(self) -> SourceFacts:
+        """The source table and its stream, as they were when first asked. Raises CheckFailed."""
+        return preflight.source(self.config, self.dynamodb, self.streams)
+
+    @property
+    def keys(self) -> KeySchema:
+        """The primary key of source and target."""
+        return self.facts.keys
+
+    def sink(self, *, may_create: bool = True) -> Sink:
+        """A new sink on the target, not open yet."""
+        options = self.config.target
+        create = options.create_table and may_create
+        # Imported when needed: a shard process carries one driver, not two.
+        if isinstance(options, CassandraOptions):
+            from sinks.cassandra.sink import CassandraSink
+
+            return CassandraSink(options.model_copy(update={"create_table": create}), self.keys)
+        from sinks.dynamodb.sink import DynamoDbSink
+
+        return DynamoDbSink(options.model_copy(update={"create_table": create}), self.keys)
+
+
+def parts(config: Config) -> Parts:
+    """The parts of the migration that this file describes."""
+    return Parts(config)

@@ -1,0 +1,28 @@
+"""The AWS clients of the engine: one session, credentials from AWS's own chain."""
+
+from typing import Any
+
+import boto3
+from botocore.config import Config as ClientConfig
+
+from daemon.config import Backfill, Source
+
+
+def _client(service: str, region: str, endpoint_url: str | None) -> Any:
+    config = ClientConfig(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
+    return boto3.session.Session().client(service, region_name=region, endpoint_url=endpoint_url, config=config)
+
+
+def dynamodb(source: Source) -> Any:
+    """DynamoDB, in the source's account and region."""
+    return _client("dynamodb", source.region, source.endpoint_url)
+
+
+def streams(source: Source) -> Any:
+    """DynamoDB Streams: another service with endpoints of its own."""
+    return _client("dynamodbstreams", source.region, source.endpoint_url)
+
+
+def s3(source: Source, backfill: Backfill) -> Any:
+    """S3, where the export lies."""
+    return _client("s3", backfill.s3_region or source.region, backfill.s3_endpoint_url)

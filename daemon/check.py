@@ -1,0 +1,54 @@
+"""`moveout check`: every check that can be made, each with its finding; nothing is touched."""
+
+import time
+from collections.abc import Callable
+
+from daemon import preflight
+from daemon.app import Parts
+from daemon.preflight import CheckFailed, Finding
+
+
+def check_all(known: Parts) -> list[Finding]:
+    """Source, export, target, Java; what rests on a failed check is said to be left out."""
+    findings = [_found("source", lambda: _source(known))]
+    if findings[0].good:
+        findings.append(_found("export", lambda: _export(known)))
+        findings.append(_found("target", lambda: _target(known)))
+    else:
+        skipped = "not checked: the source's key is not known"
+        findings += [Finding("export", good=False, message=skipped), Finding("target", good=False, message=skipped)]
+    return [*findings, _found("java", _java)]
+
+
+def _found(check: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(check, good=True, message=look())
+    except CheckFailed as error:
+        return Finding(check, good=False, message=str(error))
+
+
+def _source(known: Parts) -> str:
+    facts = known.facts
+    return (
+        f"table {known.config.source.table!r} with key {facts.keys}; its stream shows {facts.stream.view_type} "
+        f"in {len(facts.stream.shards)} shard(s)"
+    )
+
+
+def _export(known: Parts) -> str:
+    export = preflight.export(known.config, known.facts, known.s3, time.time())
+    return f"{export.items} items in {len(export.parts)} files; it joins the stream without a hole"
+
+
+def _target(known: Parts) -> str:
+    create = known.config.target.create_table
+    return preflight.target(known.sink(may_create=False), will_create=create)
+
+
+def _java() -> str:
+    from daemon.java.jre import JavaMissing, java
+
+    try:
+        return f"{java()}"
+    except JavaMissing as error:
+        raise CheckFailed(str(error)) from error

@@ -1,0 +1,249 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 a check refused; `wait` has more."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from daemon import __version__
+from daemon.config import Config, ConfigurationError, load
+
+EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="""Move a live DynamoDB table to ScyllaDB, Cassandra or another DynamoDB table.
+
+    The usual order: [bold]check[/] (nothing is touched), [bold]run[/] (the service: backfill and tail),
+    [bold]status[/] while it works, [bold]wait[/] until readers may switch. New here? [bold]moveout demo[/] shows
+    the whole move on this machine.
+    """,
+)
+out = Console()
+err = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="MOVEOUT_CONFIG", help="The configuration file; see deploy/moveout.example.yaml."
+    ),
+]
+DEFAULT_CONFIG = Path("moveout.yaml")
+
+
+def refuse(code: int, message: str) -> NoReturn:
+    """Say why and leave."""
+    err.print(f"moveout: {message}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def configured(path: Path) -> Config:
+    """The configuration, or exit code 2 with all its faults."""
+    try:
+        return load(path)
+    except ConfigurationError as error:
+        refuse(EXIT_USAGE, str(error))
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001  typer's callback
+    if asked:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")
+    ] = False,
+) -> None:
+    """Handle what comes before the command."""
+    del version
+
+
+@app.command()
+def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Check that the move can work. Touches nothing; exit code 3 when something stands in the way."""
+    from daemon.app import parts
+    from daemon.check import check_all
+
+    findings = check_all(parts(configured(config)))
+    for finding in findings:
+        mark = "[green]ok[/]  " if finding.good else "[red]FAIL[/]"
+        out.print(f"{mark} {finding.check}: ", end="")
+        out.print(finding.message, markup=False, highlight=False, soft_wrap=True)
+    failed = sum(not finding.good for finding in findings)
+    if failed:
+        refuse(EXIT_REFUSED, f"{failed} of {len(findings)} checks failed; nothing was touched")
+    out.print("The move can begin: moveout run", highlight=False)
+
+
+@app.command()
+def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Run the service: checks, anchor, backfill and tail together, proof of lag, the signal. Until SIGTERM.
+
+    It keeps no state of its own: stop it, kill it, start it again; it goes on where it was.
+    """
+    settings = configured(config)
+    from daemon import log
+
+    log.configure(settings.log.format, settings.log.level, migration=settings.migration, role="service")
+    _guarded(lambda: _serve(settings, config.resolve()))
+
+
+def _serve(settings: Config, path: Path) -> None:
+    from daemon.app import parts
+    from daemon.service import Service
+
+    Service(parts(settings), path).run()
+
+
+@app.command()
+def backfill(
+    config: ConfigOption = DEFAULT_CONFIG,
+    index: Annotated[int, typer.Option(min=0, envvar="JOB_COMPLETION_INDEX", help="Which share, from 0.")] = 0,
+    of: Annotated[int, typer.Option(min=1, help="Into how many shares the work is cut.")] = 1,
+) -> None:
+    """Load one share of the export: what `run` starts by itself, and what a Kubernetes Indexed Job runs.
+
+    Waits for the service to anchor the migration. Files that are done are not loaded again.
+    """
+    settings = configured(config)
+    if index >= of:
+        refuse(EXIT_USAGE, f"--index {index} is not below --of {of}")
+    from daemon import log, worker
+    from daemon.app import parts
+
+    log.configure(settings.log.format, settings.log.level, migration=settings.migration, role=f"backfill-{index}")
+    _guarded(lambda: worker.run(parts(settings), index, of))
+
+
+@app.command()
+def status(
+    config: ConfigOption = DEFAULT_CONFIG,
+    output: Annotated[str, typer.Option(help="text or json")] = "text",
+) -> None:
+    """Say where the migration stands, and why readers may not switch yet. Needs the control table only."""
+    from daemon.app import parts
+    from daemon.report import render, stored
+
+    settings = configured(config)
+    document = _asked(lambda: stored(parts(settings).control))
+    if document is None:
+        refuse(EXIT_FAILED, f"migration {settings.migration!r} has published nothing yet: start it with `moveout run`")
+    if output == "json":
+        sys.stdout.write(_as_json(document) + "\n")
+    else:
+        out.print(render(document), highlight=False)
+
+
+@app.command()
+def wait(
+    config: ConfigOption = DEFAULT_CONFIG,
+    condition: Annotated[str, typer.Option("--for", help="ready-readers or phase=<phase>")] = "ready-readers",
+    timeout: Annotated[float, typer.Option(help="Seconds; 0 waits for ever.")] = 0,
+    url: Annotated[str | None, typer.Option(help="The service, e.g. http://host:8080. Default: server.listen.")] = None,
+    output: Annotated[str, typer.Option(help="text or json")] = "text",
+) -> None:
+    """Wait until readers may switch. Progress goes to stderr, the result to stdout.
+
+    Exit codes: 0 reached, 2 usage, 4 timeout, 5 can never be reached, 6 the service cannot be reached.
+    """
+    from daemon import waiting
+
+    settings = configured(config)
+    try:
+        wanted = waiting.condition(condition)
+    except ValueError as error:
+        refuse(EXIT_USAGE, str(error))
+    service = url or f"http://{settings.server.listen}"
+    outcome = waiting.wait(service, wanted, timeout, lambda line: err.print(line, markup=False, highlight=False))
+    if outcome.document is not None and output == "json":
+        sys.stdout.write(_as_json(outcome.document) + "\n")
+    elif outcome.code == 0:
+        out.print(outcome.message, markup=False, highlight=False)
+    if outcome.code:
+        refuse(outcome.code, outcome.message)
+
+
+@app.command()
+def demo(
+    sink: Annotated[str, typer.Option(help="cassandra or dynamodb")] = "cassandra",
+    seed: Annotated[int, typer.Option(help="Of the table's items and the application's writes.")] = 1,
+    items: Annotated[int, typer.Option(min=100, help="Items in the source table.")] = 50_000,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with logs and configuration.")] = False,  # noqa: FBT002
+) -> None:
+    """Show the whole move on this machine: DynamoDB Local, the real KCL, a real Cassandra node, an S3 server.
+
+    A live application writes all the time, the service is killed half-way, a shard rolls over; at the end
+    source and target are compared completely. About four minutes, once downloads are cached.
+    """
+    if sink not in ("cassandra", "dynamodb"):
+        refuse(EXIT_USAGE, f"--sink is cassandra or dynamodb, not {sink!r}")
+    from daemon.demo.scenario import run_demo
+
+    raise typer.Exit(run_demo(sink=sink, seed=seed, items=items, keep=keep))
+
+
+@app.command(hidden=True)
+def shard(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """One shard's process, which the JVM starts: speaks the KCL's protocol on stdin and stdout."""
+    from daemon.kcl.shard import main as serve_shard
+
+    serve_shard(config)
+
+
+def _as_json(document: Any) -> str:
+    import msgspec
+
+    return msgspec.json.encode(document).decode()
+
+
+def _asked(ask: Any) -> Any:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return ask()
+    except (ClientError, BotoCoreError) as error:
+        refuse(EXIT_FAILED, f"the control table cannot be read: {error}")
+
+
+def _guarded(act: Any) -> None:
+    """Run a command; what it raises on purpose becomes one line and an exit code."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from daemon.apply import ChangeRejected
+    from daemon.backfill import BackfillIncomplete
+    from daemon.preflight import CheckFailed
+    from daemon.retry import Abandoned
+    from daemon.server import ListenFailed
+    from sinks.sink import SinkError
+
+    try:
+        act()
+    except CheckFailed as error:
+        refuse(EXIT_REFUSED, str(error))
+    except ListenFailed as error:
+        refuse(EXIT_USAGE, str(error))
+    except (BackfillIncomplete, ChangeRejected, SinkError) as error:
+        refuse(EXIT_REFUSED, str(error))
+    except Abandoned as error:
+        refuse(EXIT_FAILED, str(error))
+    except (ClientError, BotoCoreError) as error:
+        refuse(EXIT_FAILED, f"AWS cannot be reached or refuses: {error}")
+
+
+def main() -> None:
+    """Entry point of the `moveout` command."""
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    app()
+
+
+if __name__ == "__main__":
+    main()

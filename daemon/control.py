@@ -1,0 +1,199 @@
+"""The control table: all state of a migration, every record written by compare-and-set.
+
+One item per record: `migration` (partition key), `record` (sort key), `revision`, `body` (JSON). A pod can
+vanish at any instruction: nothing is kept in the daemon.
+
+| record         | written by            | holds                                                        |
+|----------------|-----------------------|--------------------------------------------------------------|
+| `migration`    | the leader            | phase, anchor, backfill version, whether readers may switch  |
+| `part#<n>`     | the worker of a part  | rows read, applied, rejected, skipped; done or why not       |
+| `shard#<id>`   | the shard's process   | the last positions with their versions, heartbeats, counts   |
+| `proof`        | the leader            | round of proof and the instant that is proven                |
+| `leader`       | every replica         | who leads, until when                                        |
+| `signal`       | the leader            | the published document                                       |
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from daemon.phase import Phase
+
+T = TypeVar("T")
+POSITIONS_KEPT = 3
+REPLICAS_MAX = 100
+
+
+class Conflict(Exception):
+    """Somebody else has written the record since it was read."""
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """The decisions taken so far. Times are epoch seconds, versions microseconds."""
+
+    phase: Phase = Phase.CREATED
+    message: str = "created"
+    epoch: int = 0
+    manifest: str = ""
+    stream_arn: str = ""
+    anchored_at: float = 0
+    backfill_version: int = 0
+    settled: bool = False
+    caught_up_since: float | None = None
+    ready_since: float | None = None
+    gap: str | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One file of the export, and how far it has been loaded."""
+
+    name: str  # s3:// URL
+    md5: str  # base64, of the compressed bytes
+    items: int  # by the manifest
+    done: bool = False
+    rows_read: int = 0
+    applied: int = 0
+    rejected: int = 0
+    skipped: int = 0  # heartbeats of our own that the export caught
+    error: str | None = None
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """A sequence number and the version that its record got."""
+
+    sequence: str
+    version: int
+
+
+class ShardState(msgspec.Struct, frozen=True):
+    """How far one shard has been applied. `anchor` is the version from which its first record goes on."""
+
+    anchor: int
+    parent: str | None = None
+    positions: Sequence[Position] = ()
+    ended: bool = False
+    heartbeat_round: int = 0
+    heartbeat_key: str = ""
+    owner: str = ""
+    records: int = 0
+    applied: int = 0
+    expired: int = 0
+    updated_at: float = 0
+    trouble: str | None = None
+
+    @property
+    def version(self) -> int:
+        """The last version dealt, which a child shard goes on from."""
+        return self.positions[-1].version if self.positions else self.anchor
+
+    def advanced(self, position: Position, **changes: Any) -> "ShardState":
+        """With a new last position; the oldest beyond the last three is dropped."""
+        kept = [*self.positions, position][-POSITIONS_KEPT:]
+        return msgspec.structs.replace(self, positions=kept, **changes)
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """Rounds of heartbeats: the last one begun, the last one proven and the instant that it proves."""
+
+    round: int = 0
+    proven_round: int = 0
+    applied_through: float | None = None
+    reason: str = "no round of heartbeats has come through yet"
+    shards_unowned: int = 0
+    shards_open: int = 0
+
+
+class Leader(msgspec.Struct, frozen=True):
+    """Who leads, and until when (epoch seconds)."""
+
+    owner: str
+    until: float
+
+
+class Control:
+    """Reads and writes the records of one migration. Every method may raise ClientError or BotoCoreError."""
+
+    def __init__(self, client: Any, table: str, migration: str) -> None:
+        self._client = client
+        self._table = table
+        self._migration = migration
+
+    def create_table(self) -> None:
+        """Create the table when it is missing; wait until it can be used."""
+        try:
+            self._client.create_table(
+                TableName=self._table,
+                AttributeDefinitions=[
+                    {"AttributeName": "migration", "AttributeType": "S"},
+                    {"AttributeName": "record", "AttributeType": "S"},
+                ],
+                KeySchema=[
+                    {"AttributeName": "migration", "KeyType": "HASH"},
+                    {"AttributeName": "record", "KeyType": "RANGE"},
+                ],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceInUseException":
+                raise
+        self._client.get_waiter("table_exists").wait(
+            TableName=self._table, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        )
+
+    def get(self, record: str, kind: type[T]) -> tuple[T, int] | None:
+        """The record and its revision, or None."""
+        answer = self._client.get_item(TableName=self._table, Key=self._key(record), ConsistentRead=True)
+        return _read(answer["Item"], kind) if "Item" in answer else None
+
+    def all(self, prefix: str, kind: type[T]) -> dict[str, tuple[T, int]]:
+        """Every record whose name begins with prefix, by the rest of its name."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="#m = :m AND begins_with(#r, :p)",
+            ExpressionAttributeNames={"#m": "migration", "#r": "record"},
+            ExpressionAttributeValues={":m": {"S": self._migration}, ":p": {"S": prefix}},
+            ConsistentRead=True,
+        )
+        items = (item for page in pages for item in page["Items"])
+        return {item["record"]["S"].removeprefix(prefix): _read(item, kind) for item in items}
+
+    def put(self, record: str, value: msgspec.Struct, revision: int) -> int:
+        """Write the record if it still has this revision (0: does not exist). The new one; raises Conflict."""
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={
+                    **self._key(record),
+                    "revision": {"N": str(revision + 1)},
+                    "body": {"S": msgspec.json.encode(value).decode()},
+                },
+                ConditionExpression="#v = :v" if revision else "attribute_not_exists(#v)",
+                ExpressionAttributeNames={"#v": "revision"},
+                **({"ExpressionAttributeValues": {":v": {"N": str(revision)}}} if revision else {}),
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                raise Conflict(f"{record} of {self._migration} is not at revision {revision} any more") from error
+            raise
+        return revision + 1
+
+    def update(self, record: str, kind: type[T], change: Callable[[T | None], T]) -> T:
+        """Read, change, write; again when somebody else was quicker."""
+        for _ in range(REPLICAS_MAX):
+            value, revision = self.get(record, kind) or (None, 0)
+            changed = change(value)
+            try:
+                self.put(record, changed, revision)  # type: ignore[type-var,arg-type]
+            except Conflict:
+                continue
+            return changed
+        raise Conflict(f"{record} of {self._migration} changed under {REPLICAS_MAX} attempts")
+
+    def _key(self, record: str) -> dict[str, Any]:
+        return {"migration": {"S": self._migration}, "record": {"S": record}}
+
+
+def _read(item: Any, kind: type[T]) -> tuple[T, int]:
+    return msgspec.json.decode(item["body"]["S"], type=kind), int(item["revision"]["N"])

@@ -1,0 +1,142 @@
+"""What follows from what is observed. Pure: decide(state, observation) -> state, and the sentence why.
+
+A phase is a decision and is kept; a condition is an observation and is made anew each time. A decision is
+taken back only where this says so: `ready` may fall, a phase does not go backwards.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from daemon.control import Migration
+from daemon.phase import Phase
+
+
+class Observation(NamedTuple):
+    """What is seen at one instant. Times in epoch seconds."""
+
+    now: float
+    parts_total: int
+    parts_done: int
+    items_total: int
+    items_done: int
+    part_error: str | None
+    applied_through: float | None  # every write before it is durable in the target; None: nothing is proven
+    lag_reason: str
+    trouble: str | None  # what the target says, where it is away
+
+
+class Limits(NamedTuple):
+    """What the operator calls caught up."""
+
+    max_lag_seconds: float
+    stable_for_seconds: float
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One observation, in the shape of Kubernetes' conditions."""
+
+    type: str
+    status: bool
+    reason: str
+    message: str
+
+
+def lag_seconds(migration: Migration, seen: Observation) -> float | None:
+    """Proven lag; None while it has no bound: before the backfill is complete, or with nothing proven."""
+    if migration.phase is not Phase.REPLICATING or seen.applied_through is None:
+        return None
+    return max(0.0, seen.now - seen.applied_through)
+
+
+def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[Condition]:
+    """All that must hold before readers may switch, each with what it waits for."""
+    lag = lag_seconds(migration, seen)
+    within = lag is not None and lag <= limits.max_lag_seconds
+    return [
+        _backfill_complete(migration, seen),
+        Condition(
+            "LagProven",
+            lag is not None,
+            "Heartbeats" if lag is not None else "NothingProven",
+            seen.lag_reason,
+        ),
+        Condition(
+            "CaughtUp",
+            within,
+            "LagWithinLimit" if within else "Behind",
+            f"proven lag is {_seconds(lag)}, the limit is {limits.max_lag_seconds:g} s",
+        ),
+        Condition(
+            "TargetAvailable",
+            seen.trouble is None,
+            "Writing" if seen.trouble is None else "Retrying",
+            seen.trouble or "the target confirms writes",
+        ),
+        Condition(
+            "GapFree",
+            migration.gap is None,
+            "Continuous" if migration.gap is None else "StreamGap",
+            migration.gap or "nothing was trimmed from the stream before it was read",
+        ),
+    ]
+
+
+def _backfill_complete(migration: Migration, seen: Observation) -> Condition:
+    complete = migration.phase is Phase.REPLICATING
+    message = f"{seen.items_done} of {seen.items_total} items in {seen.parts_done} of {seen.parts_total} files"
+    if seen.part_error and not complete:
+        return Condition("BackfillComplete", status=False, reason="PartFailed", message=seen.part_error)
+    return Condition("BackfillComplete", complete, "Complete" if complete else "Loading", message)
+
+
+def _seconds(lag: float | None) -> str:
+    return "unbounded" if lag is None else f"{lag:.1f} s"
+
+
+def backfill_accounted(seen: Observation) -> bool:
+    """True when every part is done and the counts agree with the manifest."""
+    return seen.parts_done == seen.parts_total and seen.items_done == seen.items_total
+
+
+def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration:
+    """The next state. What changed is told by its `message`."""
+    if migration.gap is not None:
+        return _resync(migration)
+    if migration.phase is Phase.ANCHORED:
+        return _to(migration, Phase.BACKFILLING, f"loading {seen.items_total} items from {seen.parts_total} files")
+    if migration.phase is Phase.BACKFILLING and backfill_accounted(seen) and migration.settled:
+        return _to(migration, Phase.REPLICATING, f"all {seen.items_total} items are loaded; catching up")
+    if migration.phase is Phase.REPLICATING:
+        return _readiness(migration, seen, limits)
+    return migration
+
+
+def _to(migration: Migration, phase: Phase, message: str) -> Migration:
+    return msgspec.structs.replace(migration, phase=phase, message=message)
+
+
+def _resync(migration: Migration) -> Migration:
+    message = f"the stream has lost changes: {migration.gap}. Start a new migration under another name"
+    return msgspec.structs.replace(
+        migration, phase=Phase.NEEDS_RESYNC, message=message, ready_since=None, caught_up_since=None
+    )
+
+
+def _readiness(migration: Migration, seen: Observation, limits: Limits) -> Migration:
+    failed = [c for c in conditions(migration, seen, limits) if not c.status]
+    if failed:
+        message = f"{failed[0].type} does not hold: {failed[0].message}"
+        # `ready` falls the moment a condition does; the sentence changes only when the condition does,
+        # for a figure in it that moves each second is no decision.
+        fallen = migration.caught_up_since is not None or not migration.message.startswith(f"{failed[0].type} ")
+        kept = message if fallen else migration.message
+        return msgspec.structs.replace(migration, caught_up_since=None, ready_since=None, message=kept)
+    since = migration.caught_up_since or seen.now
+    if migration.ready_since is None and seen.now - since >= limits.stable_for_seconds:
+        message = f"ready: lag was proven within {limits.max_lag_seconds:g} s for {seen.now - since:.0f} s"
+        return msgspec.structs.replace(migration, caught_up_since=since, ready_since=seen.now, message=message)
+    if migration.caught_up_since is None:
+        message = f"caught up; readers may switch when it has held for {limits.stable_for_seconds:g} s"
+        return msgspec.structs.replace(migration, caught_up_since=since, message=message)
+    return migration

@@ -1,0 +1,214 @@
+"""One shard: KCL's records -> changes -> sink -> durable position -> KCL's checkpoint. In that order, always.
+
+Runs in a process of its own that the JVM starts, one per shard.
+"""
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from amazon_kclpy.kcl import CheckpointError
+
+from daemon.apply import Deliver, deliver
+from daemon.control import Conflict, Position, ShardState
+from daemon.source.stream import Event, VersionClock
+
+log = structlog.get_logger()
+
+# Shows an idle shard's owner to be alive; cheap beside the KCL's own lease renewals.
+TOUCH_SECONDS = 10.0
+CHECKPOINT_ATTEMPTS = 8
+RETRIED = ("ThrottlingException", "KinesisClientLibDependencyException")
+
+ReadRecord = Callable[[bytes, str, VersionClock], Event]
+# (shard id, the KCL's checkpoint) -> the shard's state, claimed for this process.
+Claim = Callable[[str, str], "Claimed"]
+
+
+class ShardLost(Exception):
+    """Another process has the shard: write nothing more."""
+
+
+class Claimed:
+    """A shard's record in the control table, as long as nobody else claims it."""
+
+    def __init__(self, state: ShardState, revision: int, put: Callable[[ShardState, int], int]) -> None:
+        self.state = state
+        self._revision = revision
+        self._put = put
+
+    def claim(self, state: ShardState, owner: str) -> None:
+        """Make the shard this process's. Raises Conflict when another one was quicker."""
+        self.state = msgspec.structs.replace(state, owner=owner, ended=False, trouble=None, updated_at=time.time())
+        self._revision = self._put(self.state, self._revision)
+
+    def save(self, state: ShardState) -> None:
+        """Make the state durable. Raises ShardLost when the shard has been claimed by another process."""
+        try:
+            self._revision = self._put(state, self._revision)
+        except Conflict as error:
+            raise ShardLost(str(error)) from error
+        self.state = state
+
+
+class ShardProcessor:
+    """amazon_kclpy's record processor (version 3 of its interface)."""
+
+    version = 3
+
+    def __init__(
+        self,
+        *,
+        claim: Claim,
+        open_sink: Callable[[], None],
+        read: ReadRecord,
+        apply: Deliver,
+        checkpoint_seconds: float,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._claim = claim
+        self._open_sink = open_sink
+        self._read = read
+        self._apply = apply
+        self._checkpoint_seconds = checkpoint_seconds
+        self._sleep = sleep
+        self._lost = False
+        self._saved_at = 0.0
+
+    def initialize(self, start: Any) -> None:
+        """Find the version to go on from, durably, before anything is applied."""
+        self._shard = start.shard_id
+        self._record = self._claim(start.shard_id, start.sequence_number)
+        self._pending = self._record.state  # what will be durable next; its positions are those that are
+        self._last: Position | None = None  # of the last event applied, not durable yet
+        self._clock = VersionClock(self._pending.version)
+        self._open_sink()  # waits as long as the target is away, and the shard's record says so
+        log.info("shard_started", shard=self._shard, after=start.sequence_number, version=self._clock.last)
+
+    def process_records(self, page: Any) -> None:
+        """Apply a page; make its end durable, then checkpoint, when that is due."""
+        if self._lost:
+            return
+        events = [self._read(r.binary_data, r.sequence_number, self._clock) for r in page.records]
+        applied = deliver(self._apply, [event.change for event in events if event.change is not None])
+        if events:
+            self._pending = _after(self._pending, events, applied)
+            self._last = Position(events[-1].sequence, events[-1].version)
+        self._checkpoint(page.checkpointer)
+
+    def shard_ended(self, end: Any) -> None:
+        """Everything is applied: say so durably, then let the children begin."""
+        if self._lost:
+            return
+        self._pending = msgspec.structs.replace(self._pending, ended=True)
+        if self._save():
+            self._to_kcl(end.checkpointer, None)
+            log.info("shard_ended", shard=self._shard, records=self._pending.records)
+
+    def lease_lost(self, _: Any) -> None:
+        """Another worker has the shard and will replay what was not checkpointed."""
+        self._lost = True
+        log.info("shard_lease_lost", shard=self._shard)
+
+    def shutdown_requested(self, request: Any) -> None:
+        """An orderly stop: leave as little as possible to replay."""
+        if not self._lost:
+            self._checkpoint(request.checkpointer, now=True)
+
+    def trouble(self, message: str | None) -> None:
+        """The target is away, or (None) back: written down, so that status and metrics can say so."""
+        log.warning("target_unavailable" if message else "target_back", shard=self._shard, error=message)
+        self._pending = msgspec.structs.replace(self._pending, trouble=message)
+        # Only the trouble is new: positions of the page in hand are not applied yet.
+        self._save_state(msgspec.structs.replace(self._record.state, trouble=message))
+
+    def _checkpoint(self, checkpointer: Any, *, now: bool = False) -> None:
+        last = self._last
+        due = TOUCH_SECONDS if last is None else self._checkpoint_seconds
+        if not now and time.monotonic() - self._saved_at < due:
+            return
+        if self._save() and last is not None:
+            self._to_kcl(checkpointer, last.sequence)
+
+    def _save(self) -> bool:
+        if self._last is not None:
+            self._pending = self._pending.advanced(self._last)
+        saved = self._save_state(self._pending)
+        self._last = None
+        return saved
+
+    def _save_state(self, state: ShardState) -> bool:
+        """Make it durable. False when the shard is another process's by now."""
+        try:
+            self._record.save(msgspec.structs.replace(state, updated_at=time.time()))
+        except ShardLost as error:
+            log.warning("shard_claimed_by_another", shard=self._shard, error=str(error))
+            self._lost = True
+            return False
+        self._saved_at = time.monotonic()
+        return True
+
+    def _to_kcl(self, checkpointer: Any, sequence: str | None) -> None:
+        """The KCL's checkpoint; None is the shard's end. The position is durable here already."""
+        for attempt in range(1, CHECKPOINT_ATTEMPTS + 1):
+            try:
+                checkpointer.checkpoint(sequence)
+            except CheckpointError as error:
+                if error.value == "ShutdownException":
+                    log.warning("shard_checkpoint_refused", shard=self._shard, error=str(error))
+                    self._lost = True
+                    return
+                if error.value not in RETRIED or attempt == CHECKPOINT_ATTEMPTS:
+                    raise
+                self._sleep(0.1 * 2**attempt)
+            else:
+                return
+
+
+def _after(state: ShardState, events: list[Event], applied: int) -> ShardState:
+    """The state when all these events are durable in the target."""
+    beats = [event.heartbeat for event in events if event.heartbeat is not None]
+    latest = max(beats, key=lambda beat: beat.round, default=None)
+    newer = latest is not None and latest.round >= state.heartbeat_round
+    return msgspec.structs.replace(
+        state,
+        records=state.records + len(events),
+        applied=state.applied + applied,
+        expired=state.expired + sum(event.expired for event in events),
+        heartbeat_round=latest.round if latest is not None and newer else state.heartbeat_round,
+        heartbeat_key=latest.key if latest is not None and newer else state.heartbeat_key,
+    )
+
+
+class OrDie:
+    """The one way to fail: any exception ends the process, at once.
+
+    amazon_kclpy's own loop catches exceptions, prints them and reports the batch as done; the next
+    checkpoint would pass it. That is silent loss.
+    """
+
+    version = 3
+
+    def __init__(self, inner: Any, die: Callable[[int], Any] = os._exit) -> None:
+        self._inner = inner
+        self._die = die
+
+    def __getattr__(self, name: str) -> Callable[[Any], None]:
+        """Each method of the inner processor, guarded."""
+        method = getattr(self._inner, name)
+
+        def guarded(argument: Any) -> None:
+            try:
+                method(argument)
+            except BaseException as error:  # noqa: BLE001  nothing at all may pass
+                log.critical("shard_failed", error=f"{type(error).__name__}: {error}", during=name)
+                traceback.print_exc(file=sys.stderr)
+                sys.stderr.flush()
+                self._die(1)
+
+        return guarded

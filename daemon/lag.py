@@ -1,0 +1,68 @@
+"""What heartbeats prove. Pure: what do these observations mean?
+
+DynamoDB Streams has no end offset and an empty page means nothing, so lag cannot be read off anywhere.
+`Zero(F)` holds when every write acknowledged before instant F is durable in the target. Heartbeats written
+at F, seen come out of every open shard and applied, prove it (daemon/README.md, "Proof of zero lag").
+A stale listing costs time, never truth.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from daemon.control import ShardState
+from daemon.source.shards import Shard, Stream
+
+
+class Coverage(NamedTuple):
+    """What the shards' records say about a listing of the stream."""
+
+    proven_round: int  # every write before the start of this round is applied; 0: nothing is proven
+    reason: str
+    shards_open: int
+    shards_unowned: int
+
+
+def coverage(stream: Stream, states: Mapping[str, ShardState], listed_after: int) -> Coverage:
+    """The newest round of heartbeats that has come through every shard.
+
+    `stream` must have been listed after the heartbeats of round `listed_after` were acknowledged.
+    """
+    leaves = stream.leaves
+    unowned = [shard.id for shard in stream.shards.values() if shard.id not in states]
+    unread = [s.id for s in stream.shards.values() if s not in leaves and not _ended(states, s.id)]
+    proven = 0
+    if unowned:
+        reason = f"{len(unowned)} shard(s) have no owner yet, the first being {unowned[0]}"
+    elif unread:
+        reason = f"{len(unread)} closed shard(s) are not read to their end, the first being {unread[0]}"
+    elif not leaves:
+        reason = "the stream lists no shard yet"
+    else:
+        rounds = {leaf.id: _round(leaf, stream.shards, states) for leaf in leaves}
+        slowest = min(rounds, key=lambda shard: rounds[shard])
+        proven = min(rounds[slowest], listed_after)
+        reason = f"round {proven} of heartbeats has come through; {slowest} is the last shard"
+    return Coverage(proven, reason, len(leaves), len(unowned))
+
+
+def _ended(states: Mapping[str, ShardState], shard: str) -> bool:
+    return shard in states and states[shard].ended
+
+
+def _lineage(shard: Shard, shards: Mapping[str, Shard]) -> Iterator[Shard]:
+    yield shard
+    while shard.parent is not None and shard.parent in shards:
+        shard = shards[shard.parent]
+        yield shard
+
+
+def _round(leaf: Shard, shards: Mapping[str, Shard], states: Mapping[str, ShardState]) -> int:
+    """The newest heartbeat applied in the leaf, or in an ancestor: a leaf may have opened after it."""
+    return max(states[shard.id].heartbeat_round for shard in _lineage(leaf, shards))
+
+
+def uncovered(stream: Stream, states: Mapping[str, ShardState]) -> tuple[list[str], int]:
+    """The reserved keys known to reach a leaf, one per leaf, and the number of leaves without one."""
+    known = [states[leaf.id].heartbeat_key for leaf in stream.leaves if leaf.id in states]
+    keys = [key for key in known if key]
+    return keys, len(stream.leaves) - len(keys)

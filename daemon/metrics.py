@@ -1,0 +1,128 @@
+"""The Prometheus metrics, all declared here, made from the published document at each scrape.
+
+They come from the control table and not from counters in memory, so every replica tells the same and a
+restart loses nothing.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from daemon import __version__
+from daemon.phase import Phase
+from daemon.signal.document import Document
+
+
+class ProcessHealth(NamedTuple):
+    """What only this replica knows."""
+
+    leader: bool
+    jvm_restarts: int
+    worker_restarts: int
+    observed_at: float  # epoch seconds of the last good look at the control table; 0 before the first
+
+
+class _Gauge(NamedTuple):
+    name: str
+    help: str
+    value: Callable[[Document], float]
+
+
+class _Counter(NamedTuple):
+    name: str
+    help: str
+    value: Callable[[Document], float]
+
+
+def _epoch(iso: str | None) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(iso).timestamp() if iso else 0.0
+
+
+GAUGES = (
+    _Gauge(
+        "moveout_lag_seconds",
+        "Proven lag: every write older than this is durable in the target. +Inf while nothing is proven.",
+        lambda d: float("inf") if d.lag.seconds is None else d.lag.seconds,
+    ),
+    _Gauge(
+        "moveout_applied_through_timestamp_seconds",
+        "Every write acknowledged before this instant is durable in the target. 0 while nothing is proven.",
+        lambda d: _epoch(d.lag.applied_through),
+    ),
+    _Gauge("moveout_ready", "1 when readers may switch.", lambda d: float(d.ready.readers)),
+    _Gauge("moveout_epoch", "Rises with each committed change of route.", lambda d: d.epoch),
+    _Gauge("moveout_backfill_parts", "Files of the export.", lambda d: d.backfill.parts_total),
+    _Gauge("moveout_backfill_parts_done", "Files loaded and accounted for.", lambda d: d.backfill.parts_done),
+    _Gauge("moveout_backfill_items", "Items by the export's manifest.", lambda d: d.backfill.items_total),
+    _Gauge("moveout_backfill_items_done", "Items loaded.", lambda d: d.backfill.items_done),
+    _Gauge("moveout_shards_open", "Shards that records arrive in.", lambda d: d.tail.shards_open),
+    _Gauge("moveout_shards_unowned", "Shards that nobody reads yet.", lambda d: d.tail.shards_unowned),
+)
+COUNTERS = (
+    _Counter("moveout_stream_records", "Stream records applied, replays counted again.", lambda d: d.tail.records),
+    _Counter("moveout_changes_applied", "Changes of the stream handed to the target.", lambda d: d.tail.applied),
+    _Counter("moveout_ttl_deletes", "Deletions by the source table's TTL.", lambda d: d.tail.expired),
+)
+
+
+class MigrationMetrics(Collector):
+    """Collects from the last document and from this replica's own health."""
+
+    def __init__(self, document: Callable[[], Document | None], health: Callable[[], ProcessHealth]) -> None:
+        self._document = document
+        self._health = health
+
+    def collect(self) -> Iterable[Metric]:
+        """What a scrape gets."""
+        yield InfoMetricFamily("moveout_build", "Version of the service.", {"version": __version__})
+        yield from self._replica(self._health())
+        document = self._document()
+        if document is not None:
+            yield from _migration(document)
+
+    def _replica(self, health: ProcessHealth) -> Iterable[Metric]:
+        yield GaugeMetricFamily("moveout_leader", "1 on the replica that decides.", float(health.leader))
+        restarts = CounterMetricFamily(
+            "moveout_process_restarts", "Child processes started again by this replica.", labels=["process"]
+        )
+        restarts.add_metric(["kcl"], health.jvm_restarts)
+        restarts.add_metric(["backfill"], health.worker_restarts)
+        yield restarts
+        yield GaugeMetricFamily(
+            "moveout_observed_timestamp_seconds",
+            "When this replica last looked at the control table. Old: every other figure is old as well.",
+            health.observed_at,
+        )
+
+
+def _migration(document: Document) -> Iterable[Metric]:
+    for gauge in GAUGES:
+        family = GaugeMetricFamily(gauge.name, gauge.help, labels=["migration"])
+        family.add_metric([document.migration], gauge.value(document))
+        yield family
+    for counter in COUNTERS:
+        total = CounterMetricFamily(counter.name, counter.help, labels=["migration"])
+        total.add_metric([document.migration], counter.value(document))
+        yield total
+    phases = GaugeMetricFamily("moveout_phase", "1 for the phase that holds.", labels=["migration", "phase"])
+    for phase in Phase:
+        phases.add_metric([document.migration, phase.value], float(document.phase is phase))
+    yield phases
+    conditions = GaugeMetricFamily(
+        "moveout_condition", "1 while the condition holds.", labels=["migration", "condition"]
+    )
+    for condition in document.conditions:
+        conditions.add_metric([document.migration, condition.type], float(condition.status))
+    yield conditions
+
+
+def registry(document: Callable[[], Document | None], health: Callable[[], ProcessHealth]) -> CollectorRegistry:
+    """A registry of our own, so that tests can have many."""
+    made = CollectorRegistry()
+    made.register(MigrationMetrics(document, health))
+    return made

@@ -1,0 +1,66 @@
+"""`moveout status`: the stored document, for people."""
+
+import time
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from daemon.control import Control
+from daemon.signal.document import Document, is_current
+
+
+def stored(control: Control) -> Document | None:
+    """What the service published last. Raises ClientError, BotoCoreError."""
+    found = control.get("signal", Document)
+    return found[0] if found else None
+
+
+def render(document: Document) -> RenderableType:
+    """The document as a person wants to read it: the sentence first."""
+    return Group(_headline(document), _figures(document), _conditions(document))
+
+
+def _headline(document: Document) -> Text:
+    ready = "readers may switch" if document.ready.readers else "readers must not switch yet"
+    line = Text.assemble((f"{document.migration}: {document.phase.value}", "bold"), f" - {ready}. {document.message}")
+    if not is_current(document, time.time()):
+        line.append(f"\nThe service is silent since {document.published_at}: nothing here holds now.", "red")
+    return line
+
+
+def _figures(document: Document) -> Table:
+    table = Table.grid(padding=(0, 2))
+    lag, backfill, tail = document.lag, document.backfill, document.tail
+    rows: list[tuple[str, Any]] = [
+        ("lag", "unbounded" if lag.seconds is None else f"{lag.seconds:.1f} s, proven by round {lag.round}"),
+        ("applied through", lag.applied_through or "nothing proven yet"),
+        (
+            "backfill",
+            f"{backfill.items_done:,} of {backfill.items_total:,} items, {backfill.parts_done} of "
+            f"{backfill.parts_total} files, {backfill.items_per_second:,.0f} items/s{_eta(backfill.eta_seconds)}",
+        ),
+        (
+            "tail",
+            f"{tail.records:,} records in {tail.shards_open} open and {tail.shards_ended} ended shard(s), "
+            f"{tail.shards_unowned} without owner, {tail.restarts} restart(s)",
+        ),
+    ]
+    for name, value in rows:
+        table.add_row(name, str(value))
+    return table
+
+
+def _eta(seconds: float | None) -> str:
+    if not seconds:
+        return ""
+    return f", about {seconds / 60:.0f} min left" if seconds > 90 else f", about {seconds:.0f} s left"  # noqa: PLR2004
+
+
+def _conditions(document: Document) -> Table:
+    table = Table("", "condition", "message", box=None, padding=(0, 2, 0, 0))
+    for condition in document.conditions:
+        mark = Text("yes", "green") if condition.status else Text("no", "yellow")
+        table.add_row(mark, condition.type, Text(condition.message))
+    return table

@@ -1,0 +1,82 @@
+"""Waiting for a target that is away: for ever, visibly, with jitter, and never longer than we are wanted."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import tenacity
+
+from sinks.change import Change
+from sinks.sink import BulkLoad, Rejection, Sink, SinkUnavailable
+
+T = TypeVar("T")
+WAIT_SECONDS_MAX = 15.0
+
+
+class Abandoned(Exception):
+    """The wait was given up because nobody wants the result any more."""
+
+
+class Retrying:
+    """A sink around a sink: what raises SinkUnavailable is done again until it does not.
+
+    `on_trouble` hears of each failure, and None once it is over. `wanted` is asked before each attempt;
+    when it says no, Abandoned is raised.
+    """
+
+    def __init__(
+        self,
+        inner: Sink,
+        *,
+        on_trouble: Callable[[str | None], None],
+        wanted: Callable[[], bool],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._inner = inner
+        self._on_trouble = on_trouble
+        self._wanted = wanted
+        self._sleep = sleep
+
+    def open(self) -> None:
+        """Connect, waiting for the target as long as it takes."""
+        self._until_done(self._inner.open)
+
+    def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
+        """Apply, waiting for the target as long as it takes."""
+        return self._until_done(lambda: self._inner.apply(changes))
+
+    def load(self, changes: Sequence[Change]) -> Sequence[Rejection]:
+        """The inner sink's cheap way in where it has one, else apply."""
+        load = self._inner.load if isinstance(self._inner, BulkLoad) else self._inner.apply
+        return self._until_done(lambda: load(changes))
+
+    def settle(self) -> int:
+        """The inner sink's sweep where it needs one."""
+        return self._until_done(self._inner.settle) if isinstance(self._inner, BulkLoad) else 0
+
+    def close(self) -> None:
+        """Close the inner sink."""
+        self._inner.close()
+
+    def _until_done(self, act: Callable[[], T]) -> T:
+        troubled = False
+
+        def before_sleep(state: tenacity.RetryCallState) -> None:
+            nonlocal troubled
+            troubled = True
+            self._on_trouble(str(state.outcome.exception()) if state.outcome else "unknown")
+
+        def sleep(seconds: float) -> None:
+            if not self._wanted():
+                raise Abandoned("given up waiting for the target")
+            self._sleep(seconds)
+
+        result = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(SinkUnavailable),
+            wait=tenacity.wait_random_exponential(multiplier=0.25, max=WAIT_SECONDS_MAX),
+            before_sleep=before_sleep,
+            sleep=sleep,
+        )(act)
+        if troubled:
+            self._on_trouble(None)
+        return result

@@ -1,0 +1,127 @@
+"""The one document that says where a migration stands: HTTP, file, `moveout status` and `moveout wait` show it."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from daemon import cutover
+from daemon.control import Migration
+from daemon.cutover import Condition, Limits, Observation
+from daemon.phase import Phase
+
+# `ready` is only as good as its source is alive.
+VALID_SECONDS = 30.0
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """May readers switch? Expires: silence is not consent."""
+
+    readers: bool
+    since: str | None
+    valid_until: str
+
+
+class Lag(msgspec.Struct, frozen=True):
+    """Proven lag; `seconds` is null while it has no bound."""
+
+    seconds: float | None
+    applied_through: str | None
+    proof: str
+    round: int
+
+
+class Backfill(msgspec.Struct, frozen=True):
+    """How far the rows that existed already are loaded."""
+
+    parts_total: int
+    parts_done: int
+    items_total: int
+    items_done: int
+    items_per_second: float
+    eta_seconds: float | None
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """How the stream is being read."""
+
+    records: int
+    applied: int
+    expired: int
+    shards_open: int
+    shards_ended: int
+    shards_unowned: int
+    restarts: int
+
+
+class Document(msgspec.Struct, frozen=True):
+    """Everything a client may act on."""
+
+    migration: str
+    epoch: int
+    phase: Phase
+    message: str
+    published_at: str
+    ready: Ready
+    lag: Lag
+    backfill: Backfill
+    tail: Tail
+    conditions: list[Condition]
+
+
+class Progress(NamedTuple):
+    """What the document tells beside the decision."""
+
+    proof_round: int
+    items_per_second: float
+    tail: Tail
+
+
+def document(name: str, migration: Migration, seen: Observation, limits: Limits, progress: Progress) -> Document:
+    """Pure: the same observations give the same document."""
+    lag = cutover.lag_seconds(migration, seen)
+    through = seen.applied_through
+    return Document(
+        migration=name,
+        epoch=migration.epoch,
+        phase=migration.phase,
+        message=migration.message,
+        published_at=iso(seen.now),
+        ready=Ready(
+            readers=migration.ready_since is not None,
+            since=iso(migration.ready_since) if migration.ready_since is not None else None,
+            valid_until=iso(seen.now + VALID_SECONDS),
+        ),
+        lag=Lag(
+            seconds=round(lag, 3) if lag is not None else None,
+            applied_through=iso(through) if through is not None else None,
+            proof="heartbeat",
+            round=progress.proof_round,
+        ),
+        backfill=_backfill(seen, progress.items_per_second),
+        tail=progress.tail,
+        conditions=cutover.conditions(migration, seen, limits),
+    )
+
+
+def _backfill(seen: Observation, per_second: float) -> Backfill:
+    left = seen.items_total - seen.items_done
+    eta = left / per_second if per_second > 0 and left else (0.0 if not left else None)
+    return Backfill(
+        parts_total=seen.parts_total,
+        parts_done=seen.parts_done,
+        items_total=seen.items_total,
+        items_done=seen.items_done,
+        items_per_second=round(per_second, 1),
+        eta_seconds=round(eta, 1) if eta is not None else None,
+    )
+
+
+def iso(epoch_seconds: float) -> str:
+    """UTC, to the millisecond."""
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def is_current(published: Document, now: float) -> bool:
+    """False when the document has outlived its `valid_until`: its service is gone."""
+    return datetime.fromisoformat(published.ready.valid_until).timestamp() >= now

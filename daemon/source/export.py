@@ -1,0 +1,182 @@
+"""An export in S3: its manifest, and whether it can be joined with the stream without a hole.
+
+Shapes as real exports have them (facts/dynamodb §1; the documentation's own examples differ in places):
+manifest-summary.json is one JSON document, manifest-files.json is JSON Lines, `.md5` files hold base64.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import datetime
+from hashlib import md5
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from daemon.control import Part
+from daemon.source.stream import MICROS
+
+# Below the export's time by this much lies the one version of all its rows: above every change that is
+# surely in the export, below every change that may be missing from it. The stream's whole seconds, the
+# export's minute of tolerance and clock differences fit in several times (facts/cutover §4.5).
+OVERLAP_SECONDS = 300
+# A stream remembers 24 hours; an hour is kept for the start.
+REACH_SECONDS = 23 * 3600
+
+
+class ExportUnusable(Exception):
+    """The export cannot be taken. The message names the object, what was found and the next step."""
+
+
+class Summary(msgspec.Struct, frozen=True, rename="camel"):
+    """manifest-summary.json; fields that are not needed are left out."""
+
+    export_arn: str
+    table_arn: str
+    export_time: datetime | None = None  # incremental exports have none
+    manifest_files_s3_key: str = msgspec.field(name="manifestFilesS3Key", default="")
+    item_count: int = 0
+    output_format: str = "DYNAMODB_JSON"
+    export_type: str = "FULL_EXPORT"  # missing in manifests of 2024 and before: full
+
+
+class _File(msgspec.Struct, frozen=True):
+    items: int = msgspec.field(name="itemCount")
+    md5: str = msgspec.field(name="md5Checksum")
+    key: str = msgspec.field(name="dataFileS3Key")
+
+
+class Export(msgspec.Struct, frozen=True):
+    """A full export: which table as of when, and its files."""
+
+    manifest: str  # s3:// URL of the summary
+    table_arn: str
+    exported_at: float  # epoch seconds, good to a minute
+    items: int
+    parts: list[Part]
+
+    @property
+    def version(self) -> int:
+        """The one version of all its rows, in microseconds."""
+        return int(self.exported_at - OVERLAP_SECONDS) * MICROS
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """`s3://bucket/key` -> (bucket, key)."""
+    parts = urlsplit(url)
+    return parts.netloc, parts.path.lstrip("/")
+
+
+def read_export(s3: Any, manifest: str) -> Export:
+    """Read and check the manifest. Raises ExportUnusable, and ClientError or BotoCoreError when S3 is away."""
+    bucket, key = split_url(manifest)
+    summary = _summary(_checked(s3, bucket, key), manifest)
+    folder = key.rsplit("/", 1)[0]
+    lines = _checked(s3, bucket, _found(s3, bucket, summary.manifest_files_s3_key, f"{folder}/manifest-files.json"))
+    parts = list(_parts(s3, bucket, folder, lines, manifest))
+    listed = sum(part.items for part in parts)
+    if listed != summary.item_count:
+        raise ExportUnusable(
+            f"{manifest} says {summary.item_count} items, its files add up to {listed}: "
+            "the export is incomplete or was altered; copy it again or take another"
+        )
+    assert summary.export_time is not None  # noqa: S101  checked by _summary
+    exported_at = summary.export_time.timestamp()
+    return Export(manifest, summary.table_arn, exported_at, summary.item_count, parts)
+
+
+def _summary(body: bytes, manifest: str) -> Summary:
+    try:
+        summary = msgspec.json.decode(body, type=Summary)
+    except msgspec.MsgspecError as error:
+        raise ExportUnusable(f"{manifest} is not the manifest-summary.json of an export: {error}") from error
+    if summary.export_type != "FULL_EXPORT" or summary.export_time is None:
+        raise ExportUnusable(f"{manifest} is of a {summary.export_type}: a backfill needs a full export")
+    if summary.output_format != "DYNAMODB_JSON":
+        raise ExportUnusable(f"{manifest} is in {summary.output_format}: export again as DYNAMODB_JSON")
+    return summary
+
+
+def _parts(s3: Any, bucket: str, folder: str, lines: bytes, manifest: str) -> Iterator[Part]:
+    seen: set[str] = set()
+    # Never splitlines(): it also splits inside strings, on U+2028 and others.
+    for line in lines.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            file = msgspec.json.decode(line, type=_File)
+        except msgspec.MsgspecError as error:
+            raise ExportUnusable(f"manifest-files.json of {manifest} is damaged: {error}") from error
+        if file.key in seen:
+            raise ExportUnusable(f"manifest-files.json of {manifest} lists {file.key} twice")
+        seen.add(file.key)
+        if file.items:
+            found = _found(s3, bucket, file.key, f"{folder}/data/{file.key.rsplit('/', 1)[-1]}")
+            yield Part(name=f"s3://{bucket}/{found}", md5=file.md5, items=file.items)
+
+
+def _found(s3: Any, bucket: str, key: str, moved: str) -> str:
+    """The key as the manifest has it, or beside the manifest when the export was copied elsewhere."""
+    for candidate in dict.fromkeys((key, moved)):
+        if candidate and _exists(s3, bucket, candidate):
+            return candidate
+    raise ExportUnusable(
+        f"s3://{bucket}/{key} is missing, and so is s3://{bucket}/{moved}: the export is incomplete; "
+        "copy it again with its folder, or take another"
+    )
+
+
+def _exists(s3: Any, bucket: str, key: str) -> bool:
+    try:
+        s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
+            return False
+        raise
+    return True
+
+
+def _checked(s3: Any, bucket: str, key: str) -> bytes:
+    """The object, compared with the `.md5` beside it. Documents of a few MB at most."""
+    body = _object(s3, bucket, key)
+    wanted = _object(s3, bucket, key.removesuffix(".json") + ".md5").strip().decode()
+    found = b64encode(md5(body, usedforsecurity=False).digest()).decode()
+    if found != wanted:
+        raise ExportUnusable(
+            f"s3://{bucket}/{key} has MD5 {found}, its .md5 file says {wanted}: it was altered or cut short; "
+            "copy it again"
+        )
+    return body
+
+
+def _object(s3: Any, bucket: str, key: str) -> bytes:
+    try:
+        return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket", "404"):
+            raise ExportUnusable(
+                f"s3://{bucket}/{key} does not exist: check backfill.manifest, and that the export is COMPLETED"
+            ) from error
+        raise
+
+
+def hole(exported_at: float, stream_created_at: float, now: float, margin_seconds: float) -> str | None:
+    """Why changes would be lost between export and stream; None when they join. All in epoch seconds.
+
+    Everything that the export may have missed must still be in the stream: the export's time is good to
+    a minute, so the stream has to reach back beyond it by a margin.
+    """
+    reaches_to = max(stream_created_at, now - REACH_SECONDS)
+    missing_seconds = reaches_to - (exported_at - margin_seconds)
+    if missing_seconds <= 0:
+        return None
+    return (
+        f"the export is as of {_iso(exported_at)}, the stream reaches back to {_iso(reaches_to)}: changes of "
+        f"{missing_seconds:.0f} s would be in neither (wanted: {margin_seconds:.0f} s of overlap). "
+        "Take an export of a later time"
+    )
+
+
+def _iso(epoch_seconds: float) -> str:
+    return datetime.fromtimestamp(epoch_seconds).astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,118 @@
+"""One data file of an export -> changes, a block at a time: memory is bounded by the block, not by the file."""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from hashlib import md5
+from typing import Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from isal import igzip
+
+from daemon.control import Part
+from daemon.source.export import ExportUnusable, split_url
+from daemon.source.keys import key_reader
+from sinks.attributes import UnreadableItem
+from sinks.change import Item, Key, KeySchema
+
+BLOCK_BYTES = 256 * 1024
+LINE_HEAD, LINE_TAIL = b'{"Item":', b"}"
+UNREADABLE = (ClientError, BotoCoreError)
+
+Row = tuple[Key, Item]
+
+
+class _Line(msgspec.Struct, gc=False):
+    Item: msgspec.Raw
+
+
+_unwrap = msgspec.json.Decoder(_Line).decode
+
+
+def verify(s3: Any, part: Part) -> str:
+    """Read the whole file once and compare its MD5; its ETag, to read the very same object again.
+
+    Before the first row is applied: a damaged row would get the version of the right one, and the right
+    one could never replace it. Raises ExportUnusable, and ClientError or BotoCoreError when S3 is away.
+    """
+    bucket, key = split_url(part.name)
+    answer = _get(s3, part, Bucket=bucket, Key=key)
+    digest = md5(usedforsecurity=False)
+    for block in iter(lambda: answer["Body"].read(BLOCK_BYTES), b""):
+        digest.update(block)
+    found = b64encode(digest.digest()).decode()
+    if found != part.md5:
+        raise ExportUnusable(
+            f"{part.name} has MD5 {found}, the manifest says {part.md5}: the file was altered or cut short. "
+            "Copy it again from the export; the other files are kept, and this one is tried again"
+        )
+    return str(answer["ETag"])
+
+
+def rows(s3: Any, part: Part, etag: str, keys: KeySchema) -> Iterator[list[Row]]:
+    """The rows of a verified file, in blocks of about 256 KiB of JSON.
+
+    Raises ExportUnusable, and ClientError or BotoCoreError when S3 is away.
+    """
+    bucket, key = split_url(part.name)
+    answer = _get(s3, part, Bucket=bucket, Key=key, IfMatch=etag)
+    read = row_reader(keys)
+    number = 0
+    for lines in _lines(answer["Body"], part):
+        block = []
+        for line in lines:
+            number += 1
+            try:
+                block.append(read(line))
+            except UnreadableItem as error:
+                raise ExportUnusable(f"{part.name}, line {number}: {error}") from error
+        yield block
+
+
+def row_reader(keys: KeySchema) -> Callable[[bytes], Row]:
+    """A function from a line `{"Item":{…}}` to a row; it raises UnreadableItem."""
+    key_of = key_reader(keys)
+
+    def read(line: bytes) -> Row:
+        if line.startswith(LINE_HEAD) and line.endswith(LINE_TAIL):
+            json = line[len(LINE_HEAD) : -len(LINE_TAIL)]
+        else:
+            json = _unwrapped(line)
+        return key_of(json), Item(json)
+
+    return read
+
+
+def _unwrapped(line: bytes) -> bytes:
+    try:
+        return bytes(_unwrap(line).Item)
+    except msgspec.MsgspecError as error:
+        raise UnreadableItem(f'not a line {{"Item":{{…}}}} but {line[:60]!r}: {error}') from error
+
+
+def _get(s3: Any, part: Part, **request: Any) -> Any:
+    try:
+        return s3.get_object(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            raise ExportUnusable(
+                f"{part.name} is missing although the manifest lists it: copy it again from the export; "
+                "the other files are kept, and this one is tried again"
+            ) from error
+        if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
+            raise ExportUnusable(f"{part.name} was replaced while it was being read: it is tried again") from error
+        raise
+
+
+def _lines(body: Any, part: Part) -> Iterator[list[bytes]]:
+    """Whole lines, split on newline bytes only: str.splitlines() would split inside strings."""
+    tail = b""
+    try:
+        with igzip.open(body) as plain:
+            while block := plain.read(BLOCK_BYTES):
+                *lines, tail = (tail + block).split(b"\n")
+                yield [line for line in lines if line]
+    except (OSError, EOFError, ValueError) as error:
+        raise ExportUnusable(f"{part.name} cannot be unzipped: {error}") from error
+    if tail:
+        yield [tail]

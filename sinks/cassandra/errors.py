@@ -1,0 +1,52 @@
+"""What the driver's errors mean, as seen on a real node (daemon/README.md, "Errors of the CQL driver")."""
+
+from cassandra import (
+    AuthenticationFailed,
+    InvalidRequest,
+    OperationTimedOut,
+    RequestExecutionException,
+    Unauthorized,
+)
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionException
+from cassandra.protocol import SyntaxException
+
+from sinks.sink import SinkError, SinkMisconfigured, SinkUnavailable
+
+# The client's own refusals of a value: the row can never be stored as it is.
+UNBINDABLE = (TypeError, ValueError, AttributeError, OverflowError)
+
+
+def is_rejection(error: Exception) -> bool:
+    """True when this row can never be stored: too large, a null key, a value that does not fit.
+
+    A missing table or column raises InvalidRequest as well, with another message: that is no row's fault.
+    """
+    if isinstance(error, InvalidRequest):
+        return not names_schema(error)
+    return isinstance(error, UNBINDABLE)
+
+
+def names_schema(error: Exception) -> bool:
+    """True when InvalidRequest is about the table and not about the row."""
+    text = str(error).lower()
+    return any(sign in text for sign in ("unconfigured table", "table does not exist", "keyspace", "undefined"))
+
+
+def as_sink_error(error: Exception) -> SinkError:
+    """The engine's word for a driver error that is no rejection."""
+    if isinstance(error, Unauthorized | AuthenticationFailed | SyntaxException | InvalidRequest):
+        return SinkMisconfigured(f"the target refused: {error}")
+    if isinstance(error, NoHostAvailable):
+        return _no_host(error)
+    if isinstance(error, RequestExecutionException | OperationTimedOut | ConnectionException | OSError):
+        return SinkUnavailable(f"{type(error).__name__}: {error}")
+    # Unknown errors are retried and visible, rather than taken for a verdict on the data.
+    return SinkUnavailable(f"unexpected {type(error).__name__}: {error}")
+
+
+def _no_host(error: NoHostAvailable) -> SinkError:
+    causes = error.errors.values() if isinstance(error.errors, dict) else error.errors
+    if any(isinstance(cause, AuthenticationFailed) for cause in causes):
+        return SinkMisconfigured(f"no node accepts the user name and password: {error}")
+    return SinkUnavailable(f"no node answers: {error}")

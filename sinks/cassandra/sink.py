@@ -1,0 +1,205 @@
+"""The CQL sink: last write wins by a timestamp that we give, so order of arrival does not matter.
+
+Why it is sound: daemon/README.md, "One rule of order". Never a lightweight transaction: CQL forbids
+user timestamps there.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from cassandra import ConsistencyLevel
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.concurrent import execute_concurrent
+from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
+
+from sinks.attributes import Value, encode_value, without
+from sinks.cassandra import schema
+from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection
+from sinks.cassandra.options import CassandraOptions
+from sinks.change import Change, Item, Key, KeySchema, newest
+from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored, TargetMissing
+
+
+class CassandraSink:
+    """Writes changes to one table of layout `document`."""
+
+    def __init__(self, options: CassandraOptions, keys: KeySchema) -> None:
+        self._options = options
+        self._keys = keys
+        self._cluster: Cluster | None = None
+        self._session: Session | None = None
+
+    def open(self) -> None:
+        """Connect, create the table if asked to, check it, prepare the statements."""
+        self._session = self._connect()
+        try:
+            self._check_table()
+            self._insert = self._prepare(schema.insert_statement)
+            self._delete = self._prepare(schema.delete_statement)
+            self._select = self._prepare(schema.select_statement)
+        except Exception:
+            self.close()
+            raise
+
+    def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
+        """One INSERT or DELETE per key, at the change's version, all in flight together."""
+        pending = newest(changes)
+        rejections, statements, sent = [], [], []
+        for change in pending:
+            try:
+                statements.append(self._bound(change))
+                sent.append(change)
+            except UNBINDABLE as error:
+                rejections.append(Rejection(change, f"the value cannot be written as CQL: {error}"))
+        for change, failure in zip(sent, self._execute(statements), strict=True):
+            if failure is None:
+                continue
+            if not is_rejection(failure):
+                raise as_sink_error(failure) from failure
+            rejections.append(Rejection(change, f"the target refuses this row: {failure}"))
+        return rejections
+
+    def read(self, keys: Sequence[Key]) -> Mapping[Key, Stored]:
+        """What the table holds for these keys, as whole items."""
+        found = {}
+        for key in keys:
+            row = self._rows(key)
+            if row is not None:
+                found[key] = Stored(row.version, self._whole(key, row.attrs))
+        return found
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._cluster is not None:
+            self._cluster.shutdown()
+        self._cluster = self._session = None
+
+    def _connect(self) -> Session:
+        options = self._options
+        balance = TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=options.local_datacenter))
+        profile = ExecutionProfile(
+            load_balancing_policy=balance,
+            # The engine retries whole batches and shows that it does; the driver must not do so in secret.
+            retry_policy=FallthroughRetryPolicy(),
+            consistency_level=ConsistencyLevel.name_to_value[options.consistency],
+            request_timeout=options.request_timeout_seconds,
+        )
+        self._cluster = Cluster(
+            options.contact_points,
+            port=options.port,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            auth_provider=self._credentials(),
+            protocol_version=4,  # ScyllaDB speaks 4; Cassandra 3.11 to 5 take it
+            connect_timeout=options.request_timeout_seconds,
+        )
+        try:
+            return self._cluster.connect()
+        except Exception as error:
+            self.close()
+            raise self._explained(error) from error
+
+    def _credentials(self) -> PlainTextAuthProvider | None:
+        options = self._options
+        if options.username is None:
+            return None
+        try:
+            return PlainTextAuthProvider(options.username, options.password)
+        except (KeyError, OSError) as error:
+            raise SinkMisconfigured(
+                f"the password of {options.username!r} is not where the configuration says: {error}"
+            ) from error
+
+    def _explained(self, error: Exception) -> Exception:
+        options = self._options
+        known = as_sink_error(error)
+        if isinstance(error, NoHostAvailable) and isinstance(known, SinkUnavailable):
+            points = ", ".join(f"{host}:{options.port}" for host in options.contact_points)
+            return SinkUnavailable(
+                f"no CQL node answers at {points} in data centre {options.local_datacenter!r}: {error}. "
+                "Check contact_points, port, local_datacenter and the network path"
+            )
+        return known
+
+    def _check_table(self) -> None:
+        options, metadata = self._options, self._metadata()
+        keyspace = metadata.keyspaces.get(options.keyspace)
+        if keyspace is None:
+            raise SinkMisconfigured(
+                f"keyspace {options.keyspace!r} does not exist: CREATE KEYSPACE {schema.quoted(options.keyspace)} "
+                "WITH replication = {'class': 'NetworkTopologyStrategy', '<data centre>': 3}"
+            )
+        if options.table not in keyspace.tables:
+            self._create_table()
+            keyspace = self._metadata().keyspaces[options.keyspace]
+        faults = list(schema.differences(keyspace.tables[options.table], options, self._keys))
+        if faults:
+            raise SinkMisconfigured(f"table {schema.qualified(options)} cannot take the move: " + "; ".join(faults))
+
+    def _create_table(self) -> None:
+        statement = schema.create_statement(self._options, self._keys)
+        if not self._options.create_table:
+            raise TargetMissing(
+                f"table {schema.qualified(self._options)} does not exist. "
+                f"Set target.create_table: true, or create it:\n{statement}"
+            )
+        try:
+            self._active().execute(statement)
+        except Exception as error:
+            raise as_sink_error(error) from error
+
+    def _metadata(self) -> Any:
+        self._active()
+        assert self._cluster is not None  # noqa: S101  a session has its cluster
+        self._cluster.refresh_schema_metadata()
+        return self._cluster.metadata
+
+    def _prepare(self, statement: Any) -> Any:
+        try:
+            return self._active().prepare(statement(self._options, self._keys))
+        except Exception as error:
+            raise as_sink_error(error) from error
+
+    def _active(self) -> Session:
+        if self._session is None:
+            raise SinkUnavailable("the sink is not open")
+        return self._session
+
+    def _columns(self, key: Key) -> tuple[Any, ...]:
+        return (key.partition,) if self._keys.sort is None else (key.partition, key.sort)
+
+    def _bound(self, change: Change) -> Any:
+        columns = self._columns(change.key)
+        if change.item is None:
+            return self._delete.bind((change.version, *columns))
+        attrs = without(change.item.json, self._keys.names).decode()
+        return self._insert.bind((*columns, attrs, change.version, change.version))
+
+    def _execute(self, statements: Sequence[Any]) -> list[Exception | None]:
+        """The error of each statement, or None: every one has been answered when this returns."""
+        results = execute_concurrent(
+            self._active(),
+            [(statement, ()) for statement in statements],
+            concurrency=self._options.concurrency,
+            raise_on_first_error=False,
+        )
+        return [None if success else result for success, result in results]
+
+    def _rows(self, key: Key) -> Any:
+        try:
+            return self._active().execute(self._select.bind(self._columns(key))).one()
+        except Exception as error:
+            raise as_sink_error(error) from error
+
+    def _whole(self, key: Key, attrs: str) -> Item:
+        parts: list[tuple[str, Value]] = [(self._keys.partition.name, key.partition)]
+        if self._keys.sort is not None and key.sort is not None:
+            parts.append((self._keys.sort.name, key.sort))
+        return Item(joined(parts, attrs))
+
+
+def joined(parts: Sequence[tuple[str, Value]], attrs: str) -> bytes:
+    """The item again: its key in front of the attributes' own bytes."""
+    head = msgspec.json.encode({name: encode_value(value) for name, value in parts})
+    return head if attrs == "{}" else head[:-1] + b"," + attrs.encode()[1:]

@@ -1,0 +1,255 @@
+"""The DynamoDB sink, mode `exact`: a hidden version attribute, conditional writes, remembered deletions.
+
+DynamoDB has no write timestamps, so each item carries its version, and a second table remembers the
+version of deletions. Invariant per key, M being the highest version applied: the item is there with
+version M, or it is absent and its tombstone says M (or nothing was applied). Proof and the shortcuts
+that fail: daemon/README.md, "One rule of order".
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sinks.attributes import UnreadableItem
+from sinks.change import Change, Item, Key, KeySchema, newest
+from sinks.dynamodb.errors import as_sink_error, cancellation_codes, code_of, is_rejection
+from sinks.dynamodb.options import DynamoDbOptions
+from sinks.dynamodb.table import prepare
+from sinks.dynamodb.wire import from_client, key_to_client, to_client
+from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored
+
+CONDITION_FAILED = "ConditionalCheckFailed"
+CONFLICTS_MAX = 20
+
+
+class DynamoDbSink:
+    """Writes changes to one table, and the versions of deletions to the table beside it."""
+
+    def __init__(self, options: DynamoDbOptions, keys: KeySchema) -> None:
+        self._options = options
+        self._keys = keys
+        self._pool: ThreadPoolExecutor | None = None
+        self._client: Any = None
+        # "#k" stands for the partition key: its presence is the item's presence. Both tables use the same names.
+        self._names = {"#k": keys.partition.name, "#v": options.version_attribute}
+
+    def open(self) -> None:
+        """Connect, check both tables, create what is missing."""
+        options = self._options
+        self._client = boto3.session.Session().client(
+            "dynamodb",
+            region_name=options.region,
+            endpoint_url=options.endpoint_url,
+            config=Config(
+                parameter_validation=False,
+                max_pool_connections=options.concurrency,
+                connect_timeout=options.request_timeout_seconds,
+                read_timeout=options.request_timeout_seconds,
+                retries={"mode": "standard", "total_max_attempts": 4},
+            ),
+        )
+        prepare(self._client, options, self._keys)
+        self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="dynamodb-sink")
+
+    def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
+        """One conditional write per key; transactions where an item appears or disappears."""
+        return self._each(self._apply_one, newest(changes))
+
+    def load(self, changes: Sequence[Change]) -> Sequence[Rejection]:
+        """One conditional PutItem per row, which does not ask the tombstones: `settle` does, later."""
+        return self._each(self._load_one, newest(changes))
+
+    def settle(self) -> int:
+        """Delete every item that is older than its tombstone; how many."""
+        swept = 0
+        for tombstone in self._tombstones():
+            swept += self._guarded(self._sweep_one, tombstone)
+        return swept
+
+    def read(self, keys: Sequence[Key]) -> Mapping[Key, Stored]:
+        """What the table holds for these keys, the hidden attribute taken off."""
+        found = {}
+        for key in keys:
+            item = self._guarded(self._get, key)
+            if item is not None and self._options.version_attribute in item:
+                version = int(item.pop(self._options.version_attribute)["N"])
+                found[key] = Stored(version, Item(from_client(item)))
+        return found
+
+    def close(self) -> None:
+        """Wait for what is in flight and drop the connections."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        if self._client is not None:
+            self._client.close()
+        self._pool = self._client = None
+
+    def _each(self, act: Callable[[Change], None], changes: Sequence[Change]) -> Sequence[Rejection]:
+        """Act on every change; returns only when none is in flight any more."""
+        if self._pool is None:
+            raise SinkUnavailable("the sink is not open")
+        futures = [self._pool.submit(self._one, act, change) for change in changes]
+        wait(futures)
+        return [rejection for future in futures if (rejection := future.result()) is not None]
+
+    def _one(self, act: Callable[[Change], None], change: Change) -> Rejection | None:
+        try:
+            self._guarded(act, change)
+        except UnreadableItem as error:
+            return Rejection(change, str(error))
+        except _Rejected as error:
+            return Rejection(change, f"the target refuses this item: {error}")
+        return None
+
+    def _guarded(self, act: Callable[..., Any], argument: Any) -> Any:
+        """Sorts what act raises: a rejection, or an error for the engine."""
+        try:
+            return act(argument)
+        except ClientError as error:
+            if is_rejection(error):
+                raise _Rejected(str(error)) from error
+            raise as_sink_error(error) from error
+        except BotoCoreError as error:
+            raise as_sink_error(error) from error
+
+    def _apply_one(self, change: Change) -> None:
+        (self._delete if change.item is None else self._put)(change)
+
+    def _load_one(self, change: Change) -> None:
+        self._put_if(change, "attribute_not_exists(#k) OR #v < :v")
+
+    def _put(self, change: Change) -> None:
+        for _ in range(CONFLICTS_MAX):
+            found = self._put_if(change, "attribute_exists(#k) AND #v < :v")
+            if found is None or found:  # stored, or the item that is there is as new
+                return
+            if self._create(change):
+                return
+        raise SinkUnavailable(f"{change.key} changed under {CONFLICTS_MAX} attempts: another writer is at it")
+
+    def _put_if(self, change: Change, condition: str) -> dict[str, Any] | None:
+        """None: stored. Otherwise what is there instead, `{}` when nothing is."""
+        try:
+            self._client.put_item(
+                TableName=self._options.table,
+                Item=self._versioned(change),
+                ConditionExpression=condition,
+                ExpressionAttributeNames=self._names,
+                ExpressionAttributeValues=_version(change),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
+            there: Any = error.response.get("Item", {})
+            return dict(there)
+        return None
+
+    def _create(self, change: Change) -> bool:
+        """Put an item that is absent, unless a newer deletion is remembered. False: it appeared meanwhile."""
+        put = {
+            "TableName": self._options.table,
+            "Item": self._versioned(change),
+            "ConditionExpression": "attribute_not_exists(#k)",
+            "ExpressionAttributeNames": {"#k": self._names["#k"]},
+        }
+        check = {**self._tombstone(change), "ConditionExpression": "attribute_not_exists(#k) OR #v < :v"}
+        item_failed, _ = self._transact([{"Put": put}, {"ConditionCheck": check}])
+        return not item_failed
+
+    def _delete(self, change: Change) -> None:
+        delete = {
+            "TableName": self._options.table,
+            "Key": key_to_client(self._keys, change.key),
+            "ConditionExpression": "attribute_not_exists(#k) OR #v < :v",
+            "ExpressionAttributeNames": self._names,
+            "ExpressionAttributeValues": _version(change),
+        }
+        remember = {
+            **self._tombstone(change),
+            "UpdateExpression": "SET #v = :v",
+            "ConditionExpression": "attribute_not_exists(#k) OR #v < :v",
+        }
+        # A failed condition on either side means that something as new has been applied already.
+        self._transact([{"Delete": delete}, {"Update": remember}])
+
+    def _transact(self, actions: list[dict[str, Any]]) -> tuple[bool, ...]:
+        """Which conditions failed, in the order of the actions; all False when it was stored."""
+        for _ in range(CONFLICTS_MAX):
+            try:
+                self._client.transact_write_items(TransactItems=actions)
+            except ClientError as error:
+                codes = cancellation_codes(error)
+                if is_rejection(error) or code_of(error) != "TransactionCanceledException":
+                    raise
+                if CONDITION_FAILED in codes:
+                    return tuple(code == CONDITION_FAILED for code in codes)
+                if "TransactionConflict" not in codes:
+                    raise  # throttled: the engine waits and applies again
+            else:
+                return (False,) * len(actions)
+        raise SinkUnavailable(f"{CONFLICTS_MAX} transaction conflicts in a row")
+
+    def _tombstone(self, change: Change) -> dict[str, Any]:
+        return {
+            "TableName": self._options.tombstones,
+            "Key": key_to_client(self._keys, change.key),
+            "ExpressionAttributeNames": self._names,
+            "ExpressionAttributeValues": _version(change),
+        }
+
+    def _versioned(self, change: Change) -> dict[str, Any]:
+        assert change.item is not None  # noqa: S101  only puts come here
+        item = to_client(change.item.json)
+        if self._options.version_attribute in item:
+            raise UnreadableItem(
+                f"the item has an attribute {self._options.version_attribute!r} of its own: "
+                "choose another target.version_attribute"
+            )
+        item[self._options.version_attribute] = {"N": str(change.version)}
+        return item
+
+    def _get(self, key: Key) -> dict[str, Any] | None:
+        wanted = key_to_client(self._keys, key)
+        answer = self._client.get_item(TableName=self._options.table, Key=wanted, ConsistentRead=True)
+        found: dict[str, Any] | None = answer.get("Item")
+        return found
+
+    def _tombstones(self) -> Iterator[dict[str, Any]]:
+        if self._client is None:
+            raise SinkUnavailable("the sink is not open")
+        pages = self._client.get_paginator("scan").paginate(TableName=self._options.tombstones, ConsistentRead=True)
+        try:
+            for page in pages:
+                yield from page["Items"]
+        except (ClientError, BotoCoreError) as error:
+            raise as_sink_error(error) from error
+
+    def _sweep_one(self, tombstone: dict[str, Any]) -> bool:
+        """Delete the item of this tombstone when it is older; True when it was."""
+        version = tombstone.pop(self._options.version_attribute)
+        try:
+            self._client.delete_item(
+                TableName=self._options.table,
+                Key=tombstone,
+                ConditionExpression="attribute_exists(#k) AND #v < :v",
+                ExpressionAttributeNames=self._names,
+                ExpressionAttributeValues={":v": version},
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+
+class _Rejected(SinkMisconfigured):
+    """A refused item: becomes a Rejection where an item is written, and stops the rest."""
+
+
+def _version(change: Change) -> dict[str, Any]:
+    return {":v": {"N": str(change.version)}}
