@@ -31,8 +31,8 @@ class DynamoDbRefused(Exception):
     """DynamoDB answered with an error that another try cannot cure."""
 
 
-class _Transient(Exception):
-    pass
+class DynamoDbUnavailable(OSError):
+    """DynamoDB answered that it cannot now; another try may cure it."""
 
 
 class _Page(msgspec.Struct):
@@ -53,15 +53,18 @@ class Wire:
         self._of_thread = threading.local()
 
     def call(self, operation: str, request: Any) -> bytes:
-        """The body of the answer. Retries what is transient. Raises DynamoDbRefused or OSError."""
+        """The body of the answer. Retries what is transient. Raises DynamoDbRefused, OSError."""
         body = msgspec.json.encode(request)
         for attempt in range(TRIES_MAX - 1):
             try:
                 return self._send(operation, body)
-            except (OSError, http.client.HTTPException, _Transient):
+            except (OSError, http.client.HTTPException):
                 self.close()
                 time.sleep(0.05 * 2**attempt)
-        return self._send(operation, body)
+        try:
+            return self._send(operation, body)
+        except http.client.HTTPException as error:
+            raise DynamoDbUnavailable(f"{operation} at {self.endpoint_url}: {error!r}") from error
 
     def scan(self, table: str) -> Iterator[msgspec.Raw]:
         """Every item as DynamoDB wrote it, page by page: what is written meanwhile may be in it or not."""
@@ -107,11 +110,7 @@ class Wire:
         return dict(request.headers.items())
 
     def _error(self, operation: str, status: int, content: bytes) -> Exception:
-        message = (
-            f"{operation} at {self.endpoint_url}: HTTP {status} {content[:300].decode(errors='replace')}"
-        )
-        if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR or any(
-            name.encode() in content for name in TRANSIENT
-        ):
-            return _Transient(message)
+        message = f"{operation} at {self.endpoint_url}: HTTP {status} {content[:300].decode(errors='replace')}"
+        if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR or any(name.encode() in content for name in TRANSIENT):
+            return DynamoDbUnavailable(message)
         return DynamoDbRefused(message)
