@@ -115,9 +115,7 @@ def write_export(
     return f"s3://{bucket}/{place.folder}/manifest-summary.json"
 
 
-def _origin(
-    place: _Place, table_arn: str, table_id: str, start: datetime, export_time: datetime
-) -> dict[str, Any]:
+def _origin(place: _Place, table_arn: str, table_id: str, start: datetime, export_time: datetime) -> dict[str, Any]:
     return {
         "version": "2020-06-30",
         "exportArn": f"{table_arn}/export/{place.export_id}",

@@ -42,9 +42,7 @@ def enable_stream(client: Any, table: str) -> None:
     )
 
 
-def load(
-    wire: Wire, table: str, items: Iterable[Item], loaded: Callable[[int], None] = lambda _: None
-) -> int:
+def load(wire: Wire, table: str, items: Iterable[Item], loaded: Callable[[int], None] = lambda _: None) -> int:
     """Put all items; how many. `loaded` hears the running total."""
     total = 0
     with ThreadPoolExecutor(THREADS, "load") as pool:
@@ -73,6 +71,4 @@ def _put(wire: Wire, table: str, batch: list[msgspec.Raw]) -> int:
         request = answer.get("UnprocessedItems")
         if not request:
             return len(batch)
-    raise NotLoaded(
-        f"{table}: {len(request[table])} items refused {UNPROCESSED_TRIES_MAX} times: {wire.endpoint_url}"
-    )
+    raise NotLoaded(f"{table}: {len(request[table])} items refused {UNPROCESSED_TRIES_MAX} times: {wire.endpoint_url}")

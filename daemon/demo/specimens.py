@@ -11,9 +11,7 @@ BIG_TEXT_BYTES = 200_000
 BIG_BINARY_BYTES = 180_000
 NESTING_MAX = 30  # DynamoDB takes 32 levels, the item's own included
 # The characters that break line splitting, normalising and quoting. NFC and NFD of one letter differ.
-TRICKY_TEXT = (
-    'line\u2028para\u2029nel\u0085tab\tquote"back\\slash é e\u0301 🦊 👨‍👩‍👧 \x00\x1f\x7f עברית ﷽ \uffff'
-)
+TRICKY_TEXT = 'line\u2028para\u2029nel\u0085tab\tquote"back\\slash é e\u0301 🦊 👨‍👩‍👧 \x00\x1f\x7f עברית ﷽ \uffff'
 ALL_BYTES = bytes(range(256))
 
 

@@ -64,9 +64,7 @@ def test_layout_and_names_are_those_of_aws():
     bucket, url, summary, files = exported(items(1, 50))
     folder = url.removeprefix("s3://exports/").removesuffix("/manifest-summary.json")
     assert re.fullmatch(r"demo/AWSDynamoDB/0\d{13}-[0-9a-f]{8}", folder)
-    assert all(
-        re.fullmatch(folder + r"/data/[a-z2-7]{26}\.json\.gz", file["dataFileS3Key"]) for file in files
-    )
+    assert all(re.fullmatch(folder + r"/data/[a-z2-7]{26}\.json\.gz", file["dataFileS3Key"]) for file in files)
     expected = {
         "_started",
         "manifest-summary.json",
