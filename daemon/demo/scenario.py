@@ -1,0 +1,270 @@
+"""`moveout demo`: the whole move on this machine, on real parts, with a proof at the end.
+
+The function `_move` is the run book: what a user does, in this order, and what goes wrong on the way.
+"""
+
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+from daemon.demo.compare import Comparison
+from daemon.demo.screen import Screen, screen, show_status
+from daemon.demo.service import DemoFailed, Service, Status, isolate
+from daemon.demo.stage import Stage, free_port
+
+HEAD_START_SECONDS = 3.0  # the application writes this long before the export
+KILL_AT = 0.3  # of the backfill
+FIRST_ANSWER_SECONDS = 90.0
+BACKFILL_SECONDS = 150.0
+TAIL_SECONDS = 150.0
+ROLLOVER_SECONDS = 90.0
+DRAIN_SECONDS = 90.0
+READY_SECONDS = 180
+EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+
+
+class Options(NamedTuple):
+    """What the user asked for."""
+
+    sink: str
+    seed: int
+    items: int
+
+
+class Result(NamedTuple):
+    """What the closing table tells."""
+
+    journal: dict[str, int]
+    signal: Status
+    comparison: Comparison
+    killed_processes: int
+    killed_at: float
+    backfill_seconds: float
+
+
+class Watch:
+    """Sees every status that is read: shows it, and keeps when the backfill began and ended."""
+
+    def __init__(self, show: Screen) -> None:
+        self._show = show
+        self._began: float | None = None
+        self.backfill_seconds = 0.0
+
+    def see(self, status: Status) -> None:
+        """Take note of one status."""
+        if self._began is None and status["backfill"]["items_total"]:
+            self._began = time.monotonic()
+        if self._began is not None and not self.backfill_seconds and _loaded(status):
+            self.backfill_seconds = time.monotonic() - self._began
+        show_status(self._show, status)
+
+
+class Interrupted(Exception):
+    """SIGINT or SIGTERM: everything is to be stopped in order."""
+
+
+def run_demo(sink: str, seed: int, items: int, keep: bool) -> int:  # noqa: FBT001  the command line's own shape
+    """Play the whole move; the exit code: 0 when the signal came and not one item differs."""
+    folder = Path(tempfile.mkdtemp(prefix="moveout-demo-"))
+    isolate(folder)
+    code = EXIT_FAILED
+    with screen() as show:
+        try:
+            with _interruptible():
+                code = _play(Options(sink, seed, items), folder, show)
+        except DemoFailed as error:
+            show.say(f"FAILED: {error}")
+        except Interrupted:
+            show.say("interrupted: everything has been stopped")
+            code = EXIT_INTERRUPTED
+        if code == EXIT_OK and not keep:
+            shutil.rmtree(folder)
+        else:
+            show.say(f"kept: {folder} (moveout.yaml, service.log, application.log, and a folder per server)")
+    return code
+
+
+def _play(options: Options, folder: Path, show: Screen) -> int:
+    with Stage(folder, options.sink) as stage:
+        result = _move(stage, options, show)
+        with show.phase("stop", "stopping the servers"):
+            stage.close()
+    _report(options, result, show)
+    return EXIT_FAILED if result.comparison.differences else EXIT_OK
+
+
+def _move(stage: Stage, options: Options, show: Screen) -> Result:
+    """The run book."""
+    _prepare(stage, options, show)
+    with show.phase("export", "exporting the table to S3 while the application writes, as AWS does"):
+        manifest = stage.export()
+    listen = f"127.0.0.1:{free_port()}"
+    config = stage.configure(manifest, listen)
+    watch = Watch(show)
+    service = Service(config, stage.folder / "service.log", listen, watch.see)
+    try:
+        killed, killed_at = _backfill_with_a_crash(service, config, show)
+        _roll_over(stage, service, show)
+        with show.phase("catch up", "the backfill goes on where it was; lag has no bound until it is done"):
+            service.follow(_loaded, "the backfill to be done", BACKFILL_SECONDS)
+            service.follow(_bounded, "a proven lag", TAIL_SECONDS)
+        journal, ready = _switch(stage, service, show)
+    finally:
+        show.say("stopping the service")
+        service.stop()
+    with show.phase("compare", "comparing source and target completely, both ways, by an independent reader"):
+        comparison = stage.compare()
+    return Result(journal, ready, comparison, killed, killed_at, watch.backfill_seconds)
+
+
+def _prepare(stage: Stage, options: Options, show: Screen) -> None:
+    others = "an S3 server and a Cassandra node" if options.sink == "cassandra" else "an S3 server"
+    with show.phase("servers", f"starting DynamoDB Local, and beside it {others}"):
+        stage.open()
+    with show.phase("load", f"loading {options.items:,} items of every DynamoDB type while the others start"):
+        stage.load(options.seed, options.items, _bar(show, "load", options.items))
+        stage.wait_for_servers()
+    pid = stage.start_application(options.seed, options.items)
+    show.say(f"the application writes to the source from now on, about 200 times a second (process {pid})")
+    time.sleep(HEAD_START_SECONDS)
+
+
+def _backfill_with_a_crash(service: Service, config: Path, show: Screen) -> tuple[int, float]:
+    """Start the service, kill all of it in the middle of the backfill, start it again."""
+    says = f"moveout run --config {config}: checks, notes the stream's position, backfills; the KCL starts beside it"
+    with show.phase("until the crash", says):
+        pid = service.start()
+        show.say(f"the service is process {pid}")
+        service.follow(_answered, "a first answer over HTTP", FIRST_ANSWER_SECONDS)
+        status = service.follow(_begun, f"{KILL_AT:.0%} of the backfill", BACKFILL_SECONDS)
+        killed_at = _share(status)
+        count = service.kill()
+        show.say(f"kill -9 of the whole service, {count} processes, at {killed_at:.0%} of the backfill")
+    show.say(f"started again, with the same command (process {service.start()})")
+    return count, killed_at
+
+
+def _roll_over(stage: Stage, service: Service, show: Screen) -> None:
+    says = "waiting for the tail: the KCL's first start takes 30-60 s, as it makes its tables and elects a leader"
+    with show.phase("tail starts", says):
+        service.follow(lambda status: status["tail"]["records"] > 0, "records from the stream", TAIL_SECONDS)
+    with show.phase("rollover", "forcing a rollover: the open shard ends, its child goes on"):
+        before = service.follow(_answered, "an answer", ROLLOVER_SECONDS)["tail"]["shards_ended"]
+        stage.roll_over()
+        service.follow(lambda status: status["tail"]["shards_ended"] > before, "an ended shard", ROLLOVER_SECONDS)
+
+
+def _switch(stage: Stage, service: Service, show: Screen) -> tuple[dict[str, int], Status]:
+    """Stop the writing, wait until lag is proven zero: all that was written is in the target."""
+    with show.phase("drain", "the application stops; waiting for the proof that all it wrote has arrived"):
+        journal = stage.stop_application()
+        stopped_at = time.time()
+        show.say(f"the application made {journal['writes']:,} writes: {_kinds(journal)}")
+        drained = service.follow(
+            lambda status: _applied_through(status) >= stopped_at, "a proof that covers the last write", DRAIN_SECONDS
+        )
+        show.say(f"lag is proven zero: all before {drained['lag']['applied_through']} is in the target")
+    with show.phase("signal", f"moveout wait --for ready-readers --timeout {READY_SECONDS}"):
+        ready = service.wait_ready(READY_SECONDS)
+    show.say(f"SIGNAL: switch readers (epoch {ready['epoch']}, since {ready['ready']['since']}): {ready['message']}")
+    return journal, ready
+
+
+def _answered(_: Status) -> bool:
+    return True
+
+
+def _begun(status: Status) -> bool:
+    return _share(status) >= KILL_AT
+
+
+def _share(status: Status) -> float:
+    backfill = status["backfill"]
+    return float(backfill["items_done"] / backfill["items_total"]) if backfill["items_total"] else 0.0
+
+
+def _loaded(status: Status) -> bool:
+    backfill = status["backfill"]
+    return bool(0 < backfill["parts_total"] == backfill["parts_done"])
+
+
+def _bounded(status: Status) -> bool:
+    return status["lag"]["seconds"] is not None
+
+
+def _applied_through(status: Status) -> float:
+    """Epoch seconds; 0 while nothing is proven."""
+    instant = status["lag"]["applied_through"]
+    return datetime.fromisoformat(instant).timestamp() if instant and _bounded(status) else 0.0
+
+
+def _bar(show: Screen, name: str, total: int) -> Callable[[int], None]:
+    began = time.monotonic()
+
+    def moved(done: int) -> None:
+        per_second = done / max(time.monotonic() - began, 0.001)
+        eta = f", ETA {(total - done) / per_second:.0f} s" if 0 < done < total else ""
+        show.bar(name, done, total, f"{per_second:,.0f} items/s{eta}")
+
+    return moved
+
+
+def _kinds(journal: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in journal.items() if kind != "writes")
+
+
+def _report(options: Options, result: Result, show: Screen) -> None:
+    compared, tail, backfill = result.comparison, result.signal["tail"], result.signal["backfill"]
+    rows = [
+        ("items in the source", f"{compared.source_items:,}"),
+        (f"items in the target ({options.sink})", f"{compared.target_items:,}"),
+        ("backfill", _backfill_row(backfill["items_total"], result.backfill_seconds)),
+        ("changes", f"{result.journal['writes']:,} writes, {tail['records']:,} stream records read"),
+        ("lag at the signal", f"{result.signal['lag']['seconds']} s, proven by {result.signal['lag']['proof']}"),
+        ("shards", f"{tail['shards_ended']} ended, {tail['shards_open']} open"),
+        (
+            "restarts",
+            f"1 after kill -9 of {result.killed_processes} processes at {result.killed_at:.0%} of the backfill",
+        ),
+        ("differences", ", ".join(f"{count:,} {kind}" for kind, count in compared.counts.items())),
+        ("seconds", ", ".join(f"{name} {seconds:.0f}" for name, seconds in show.seconds.items())),
+        ("in all", f"{show.elapsed_seconds:.0f} s, seed {options.seed}"),
+    ]
+    show.table("The move", rows)
+    for kind, samples in compared.samples.items():
+        for sample in samples:
+            show.say(f"{kind}: {sample.key}: {sample.detail}")
+    show.say("FAILED: source and target differ" if compared.differences else "no difference: the move is complete")
+
+
+def _backfill_row(items: int, seconds: float) -> str:
+    rate = items / max(seconds, 0.1)
+    return f"{items:,} rows in {seconds:.0f} s, the kill and the restart included: {rate:,.0f} rows/s"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into an exception once, so that everything is stopped in order and stays stopped."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave servers behind
+        raise Interrupted
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's: a test that runs the demo in another has its own way out
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
