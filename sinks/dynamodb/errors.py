@@ -18,6 +18,21 @@ _MISCONFIGURED = frozenset(
         "IncompleteSignatureException",
     }
 )
+# Another try may cure it: throttled, or the service has a bad moment.
+TRANSIENT = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TransactionInProgressException",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "HTTP500",
+        "HTTP502",
+        "HTTP503",
+        "HTTP504",
+    }
+)
 # This item can never be stored: over 400 KB, a key of the wrong type, a full item collection.
 _REJECTED = frozenset({"ValidationException", "ValidationError", "ItemCollectionSizeLimitExceededException"})
 

@@ -11,15 +11,17 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import boto3
+import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sinks.attributes import UnreadableItem
 from sinks.change import Change, Item, Key, KeySchema, newest
+from sinks.dynamodb.call import Calls
 from sinks.dynamodb.errors import as_sink_error, cancellation_codes, code_of, is_rejection
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.dynamodb.table import prepare
-from sinks.dynamodb.wire import from_client, key_to_client, to_client
+from sinks.dynamodb.wire import key_json, version_and_item, versioned
 from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored
 
 CONDITION_FAILED = "ConditionalCheckFailed"
@@ -33,26 +35,26 @@ class DynamoDbSink:
         self._options = options
         self._keys = keys
         self._pool: ThreadPoolExecutor | None = None
-        self._client: Any = None
+        self._calls: Calls | None = None
         # "#k" stands for the partition key: its presence is the item's presence. Both tables use the same names.
         self._names = {"#k": keys.partition.name, "#v": options.version_attribute}
 
     def open(self) -> None:
         """Connect, check both tables, create what is missing."""
         options = self._options
-        self._client = boto3.session.Session().client(
+        session = boto3.session.Session()
+        client = session.client(
             "dynamodb",
             region_name=options.region,
             endpoint_url=options.endpoint_url,
             config=Config(
-                parameter_validation=False,
-                max_pool_connections=options.concurrency,
                 connect_timeout=options.request_timeout_seconds,
                 read_timeout=options.request_timeout_seconds,
                 retries={"mode": "standard", "total_max_attempts": 4},
             ),
         )
-        prepare(self._client, options, self._keys)
+        prepare(client, options, self._keys)
+        self._calls = Calls(client, session, options.request_timeout_seconds)
         self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="dynamodb-sink")
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
@@ -74,19 +76,17 @@ class DynamoDbSink:
         """What the table holds for these keys, the hidden attribute taken off."""
         found = {}
         for key in keys:
-            item = self._guarded(self._get, key)
-            if item is not None and self._options.version_attribute in item:
-                version = int(item.pop(self._options.version_attribute)["N"])
-                found[key] = Stored(version, Item(from_client(item)))
+            stored = self._guarded(self._get, key)
+            if stored is not None:
+                version, json = stored
+                found[key] = Stored(version, Item(json))
         return found
 
     def close(self) -> None:
         """Wait for what is in flight and drop the connections."""
         if self._pool is not None:
             self._pool.shutdown()
-        if self._client is not None:
-            self._client.close()
-        self._pool = self._client = None
+        self._pool = self._calls = None
 
     def _each(self, act: Callable[[Change], None], changes: Sequence[Change]) -> Sequence[Rejection]:
         """Act on every change; returns only when none is in flight any more."""
@@ -134,13 +134,16 @@ class DynamoDbSink:
     def _put_if(self, change: Change, condition: str) -> dict[str, Any] | None:
         """None: stored. Otherwise what is there instead, `{}` when nothing is."""
         try:
-            self._client.put_item(
-                TableName=self._options.table,
-                Item=self._versioned(change),
-                ConditionExpression=condition,
-                ExpressionAttributeNames=self._names,
-                ExpressionAttributeValues=_version(change),
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            self._call(
+                "PutItem",
+                {
+                    "TableName": self._options.table,
+                    "Item": self._versioned(change),
+                    "ConditionExpression": condition,
+                    "ExpressionAttributeNames": self._names,
+                    "ExpressionAttributeValues": _version(change),
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                },
             )
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
@@ -164,7 +167,7 @@ class DynamoDbSink:
     def _delete(self, change: Change) -> None:
         delete = {
             "TableName": self._options.table,
-            "Key": key_to_client(self._keys, change.key),
+            "Key": key_json(self._keys, change.key),
             "ConditionExpression": "attribute_not_exists(#k) OR #v < :v",
             "ExpressionAttributeNames": self._names,
             "ExpressionAttributeValues": _version(change),
@@ -181,7 +184,7 @@ class DynamoDbSink:
         """Which conditions failed, in the order of the actions; all False when it was stored."""
         for _ in range(CONFLICTS_MAX):
             try:
-                self._client.transact_write_items(TransactItems=actions)
+                self._call("TransactWriteItems", {"TransactItems": actions})
             except ClientError as error:
                 codes = cancellation_codes(error)
                 if is_rejection(error) or code_of(error) != "TransactionCanceledException":
@@ -197,48 +200,47 @@ class DynamoDbSink:
     def _tombstone(self, change: Change) -> dict[str, Any]:
         return {
             "TableName": self._options.tombstones,
-            "Key": key_to_client(self._keys, change.key),
+            "Key": key_json(self._keys, change.key),
             "ExpressionAttributeNames": self._names,
             "ExpressionAttributeValues": _version(change),
         }
 
-    def _versioned(self, change: Change) -> dict[str, Any]:
+    def _versioned(self, change: Change) -> msgspec.Raw:
         assert change.item is not None  # noqa: S101  only puts come here
-        item = to_client(change.item.json)
-        if self._options.version_attribute in item:
-            raise UnreadableItem(
-                f"the item has an attribute {self._options.version_attribute!r} of its own: "
-                "choose another target.version_attribute"
-            )
-        item[self._options.version_attribute] = {"N": str(change.version)}
-        return item
+        return versioned(change.item.json, self._options.version_attribute, change.version)
 
-    def _get(self, key: Key) -> dict[str, Any] | None:
-        wanted = key_to_client(self._keys, key)
-        answer = self._client.get_item(TableName=self._options.table, Key=wanted, ConsistentRead=True)
-        found: dict[str, Any] | None = answer.get("Item")
-        return found
+    def _get(self, key: Key) -> tuple[int, bytes] | None:
+        request = {"TableName": self._options.table, "Key": key_json(self._keys, key), "ConsistentRead": True}
+        answer = self._call("GetItem", request)
+        return version_and_item(answer["Item"], self._options.version_attribute) if "Item" in answer else None
 
     def _tombstones(self) -> Iterator[dict[str, Any]]:
-        if self._client is None:
+        request: dict[str, Any] = {"TableName": self._options.tombstones, "ConsistentRead": True}
+        while True:
+            page = self._guarded(lambda scan: self._call("Scan", scan), request)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        if self._calls is None:
             raise SinkUnavailable("the sink is not open")
-        pages = self._client.get_paginator("scan").paginate(TableName=self._options.tombstones, ConsistentRead=True)
-        try:
-            for page in pages:
-                yield from page["Items"]
-        except (ClientError, BotoCoreError) as error:
-            raise as_sink_error(error) from error
+        return self._calls.call(operation, request)
 
     def _sweep_one(self, tombstone: dict[str, Any]) -> bool:
         """Delete the item of this tombstone when it is older; True when it was."""
         version = tombstone.pop(self._options.version_attribute)
         try:
-            self._client.delete_item(
-                TableName=self._options.table,
-                Key=tombstone,
-                ConditionExpression="attribute_exists(#k) AND #v < :v",
-                ExpressionAttributeNames=self._names,
-                ExpressionAttributeValues={":v": version},
+            self._call(
+                "DeleteItem",
+                {
+                    "TableName": self._options.table,
+                    "Key": tombstone,
+                    "ConditionExpression": "attribute_exists(#k) AND #v < :v",
+                    "ExpressionAttributeNames": self._names,
+                    "ExpressionAttributeValues": {":v": version},
+                },
             )
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":

@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+ARGS ?=
+BIN = .venv/bin
+# Tests without a server; the rest is marked `server`.
+FAST = tests/test_tidy.py tests/unit tests/property tests/seam
+
+.PHONY: help demo test check format lint types lock setup clean
+.DEFAULT_GOAL := help
+
+help:  ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+
+setup:  ## the Python environment, from locked hashes; nothing when it is up to date
+	@$(PYTHON) daemon/bootstrap.py
+
+demo: setup  ## the whole move on this machine, with real parts: about four minutes
+	@$(BIN)/moveout demo $(ARGS)
+
+test: setup  ## every test, real servers included
+	$(BIN)/pytest $(ARGS)
+
+check: setup  ## format, lint, types and the tests that need no server
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest -q -m "not server" $(FAST)
+
+format: setup  ## format and fix what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock:  ## renew the Python locks (needs uv); hashes only, no host is written
+	uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --extra demo --extra dev pyproject.toml -o requirements.lock
+	uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-header --no-annotate pyproject.toml -o requirements-run.lock
+
+clean:  ## what the tools left in the tree; the cache of jars stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
