@@ -45,8 +45,7 @@ class Result(NamedTuple):
     journal: dict[str, int]
     signal: Status
     comparison: Comparison
-    killed_processes: int
-    killed_at: float
+    crashes: list[str]
     backfill_seconds: float
 
 
@@ -71,7 +70,7 @@ class Interrupted(Exception):
     """SIGINT or SIGTERM: everything is to be stopped in order."""
 
 
-def run_demo(sink: str, seed: int, items: int, keep: bool) -> int:  # noqa: FBT001  the command line's own shape
+def run_demo(sink: str, seed: int, items: int, keep: bool) -> int:
     """Play the whole move; the exit code: 0 when the signal came and not one item differs."""
     folder = Path(tempfile.mkdtemp(prefix="moveout-demo-"))
     isolate(folder)
@@ -111,9 +110,11 @@ def _move(stage: Stage, options: Options, show: Screen) -> Result:
     watch = Watch(show)
     service = Service(config, stage.folder / "service.log", listen, watch.see)
     try:
-        killed, killed_at = _backfill_with_a_crash(service, config, show)
-        _roll_over(stage, service, show)
-        with show.phase("catch up", "the backfill goes on where it was; lag has no bound until it is done"):
+        crashes = [_crash_in_the_backfill(service, config, show)]
+        records = _wait_for_the_tail(service, show)
+        crashes.append(_crash(service, f"after {records:,} changes of the tail", show))
+        _roll_over(stage, service, records, show)
+        with show.phase("catch up", "waiting until the backfill is done: lag has no bound before"):
             service.follow(_loaded, "the backfill to be done", BACKFILL_SECONDS)
             service.follow(_bounded, "a proven lag", TAIL_SECONDS)
         journal, ready = _switch(stage, service, show)
@@ -122,7 +123,7 @@ def _move(stage: Stage, options: Options, show: Screen) -> Result:
         service.stop()
     with show.phase("compare", "comparing source and target completely, both ways, by an independent reader"):
         comparison = stage.compare()
-    return Result(journal, ready, comparison, killed, killed_at, watch.backfill_seconds)
+    return Result(journal, ready, comparison, crashes, watch.backfill_seconds)
 
 
 def _prepare(stage: Stage, options: Options, show: Screen) -> None:
@@ -137,29 +138,38 @@ def _prepare(stage: Stage, options: Options, show: Screen) -> None:
     time.sleep(HEAD_START_SECONDS)
 
 
-def _backfill_with_a_crash(service: Service, config: Path, show: Screen) -> tuple[int, float]:
+def _crash_in_the_backfill(service: Service, config: Path, show: Screen) -> str:
     """Start the service, kill all of it in the middle of the backfill, start it again."""
     says = f"moveout run --config {config}: checks, notes the stream's position, backfills; the KCL starts beside it"
-    with show.phase("until the crash", says):
-        pid = service.start()
-        show.say(f"the service is process {pid}")
+    with show.phase("to the crash", says):
+        show.say(f"the service is process {service.start()}")
         service.follow(_answered, "a first answer over HTTP", FIRST_ANSWER_SECONDS)
-        status = service.follow(_begun, f"{KILL_AT:.0%} of the backfill", BACKFILL_SECONDS)
-        killed_at = _share(status)
-        count = service.kill()
-        show.say(f"kill -9 of the whole service, {count} processes, at {killed_at:.0%} of the backfill")
-    show.say(f"started again, with the same command (process {service.start()})")
-    return count, killed_at
+        status = service.follow(_half_way, f"{KILL_AT:.0%} of the backfill", BACKFILL_SECONDS)
+    return _crash(service, f"at {_share(status):.0%} of the backfill", show)
 
 
-def _roll_over(stage: Stage, service: Service, show: Screen) -> None:
+def _wait_for_the_tail(service: Service, show: Screen) -> int:
+    """Wait until it reads the stream's backlog; how many records so far."""
     says = "waiting for the tail: the KCL's first start takes 30-60 s, as it makes its tables and elects a leader"
     with show.phase("tail starts", says):
-        service.follow(lambda status: status["tail"]["records"] > 0, "records from the stream", TAIL_SECONDS)
+        return _records(service.follow(lambda status: _records(status) > 0, "records from the stream", TAIL_SECONDS))
+
+
+def _crash(service: Service, when: str, show: Screen) -> str:
+    count = service.kill()
+    show.say(f"kill -9 of the whole service, {count} processes, {when}")
+    show.say(f"started again, with the same command (process {service.start()})")
+    return f"kill -9 of {count} processes {when}"
+
+
+def _roll_over(stage: Stage, service: Service, records: int, show: Screen) -> None:
+    """Let the tail go on past where it was killed, then end its shard."""
+    with show.phase("tail returns", "waiting for the tail: it goes on behind its last checkpoint"):
+        status = service.follow(lambda status: _records(status) > records, "more records", TAIL_SECONDS)
     with show.phase("rollover", "forcing a rollover: the open shard ends, its child goes on"):
-        before = service.follow(_answered, "an answer", ROLLOVER_SECONDS)["tail"]["shards_ended"]
         stage.roll_over()
-        service.follow(lambda status: status["tail"]["shards_ended"] > before, "an ended shard", ROLLOVER_SECONDS)
+        ended = status["tail"]["shards_ended"]
+        service.follow(lambda status: status["tail"]["shards_ended"] > ended, "an ended shard", ROLLOVER_SECONDS)
 
 
 def _switch(stage: Stage, service: Service, show: Screen) -> tuple[dict[str, int], Status]:
@@ -182,7 +192,11 @@ def _answered(_: Status) -> bool:
     return True
 
 
-def _begun(status: Status) -> bool:
+def _records(status: Status) -> int:
+    return int(status["tail"]["records"])
+
+
+def _half_way(status: Status) -> bool:
     return _share(status) >= KILL_AT
 
 
@@ -230,10 +244,7 @@ def _report(options: Options, result: Result, show: Screen) -> None:
         ("changes", f"{result.journal['writes']:,} writes, {tail['records']:,} stream records read"),
         ("lag at the signal", f"{result.signal['lag']['seconds']} s, proven by {result.signal['lag']['proof']}"),
         ("shards", f"{tail['shards_ended']} ended, {tail['shards_open']} open"),
-        (
-            "restarts",
-            f"1 after kill -9 of {result.killed_processes} processes at {result.killed_at:.0%} of the backfill",
-        ),
+        ("restarts", "; ".join(result.crashes)),
         ("differences", ", ".join(f"{count:,} {kind}" for kind, count in compared.counts.items())),
         ("seconds", ", ".join(f"{name} {seconds:.0f}" for name, seconds in show.seconds.items())),
         ("in all", f"{show.elapsed_seconds:.0f} s, seed {options.seed}"),
@@ -247,7 +258,7 @@ def _report(options: Options, result: Result, show: Screen) -> None:
 
 def _backfill_row(items: int, seconds: float) -> str:
     rate = items / max(seconds, 0.1)
-    return f"{items:,} rows in {seconds:.0f} s, the kill and the restart included: {rate:,.0f} rows/s"
+    return f"{items:,} rows in {seconds:.0f} s, crashes included: {rate:,.0f} rows/s"
 
 
 @contextmanager

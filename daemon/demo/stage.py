@@ -18,10 +18,10 @@ from daemon.demo import configuration, dataset, processes, source_table
 from daemon.demo.compare import Comparison, Side, compare
 from daemon.demo.configuration import KEYSPACE, REGION, SOURCE_TABLE, TARGET_TABLE
 from daemon.demo.export import export_table
-from daemon.demo.service import DemoFailed
 from daemon.demo.servers.cassandra_node import CassandraNode
 from daemon.demo.servers.dynamodb_local import DynamoDbLocal
 from daemon.demo.servers.s3 import S3Server
+from daemon.demo.service import DemoFailed
 from daemon.demo.sides import VERSION_ATTRIBUTE, CassandraSide, DynamoDbSide
 from daemon.demo.wire import Wire
 

@@ -1,0 +1,65 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daemon.demo.processes import tree
+
+pytestmark = pytest.mark.server
+DEMO_SECONDS_MAX = 300
+
+
+def play(sink, folder):
+    """Run `moveout demo` as a user does; its exit code and what it printed."""
+    command = [sys.executable, "-m", "daemon.cli", "demo", "--sink", sink, "--items", "4000", "--seed", "3"]
+    root = Path(__file__).parents[2]
+    output = folder / "screen.txt"
+    with output.open("wb") as screen:
+        code = subprocess.run(
+            command,
+            cwd=root,
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=screen,
+            stderr=subprocess.STDOUT,
+            timeout=DEMO_SECONDS_MAX,
+            check=False,
+        ).returncode
+    return code, output.read_text()
+
+
+@pytest.mark.timeout(DEMO_SECONDS_MAX + 60)
+@pytest.mark.parametrize("sink", ["cassandra", "dynamodb"])
+def test_the_whole_move_ends_without_a_difference_through_crashes_and_a_rollover(sink, tmp_path):
+    code, screen = play(sink, tmp_path)
+    assert code == 0, screen
+    for promise in (
+        "of the backfill",
+        "changes of the tail",
+        "forcing a rollover",
+        "lag is proven zero",
+        "SIGNAL: switch readers",
+        "0 missing, 0 extra, 0 changed",
+    ):
+        assert promise in screen, screen
+
+
+@pytest.mark.timeout(DEMO_SECONDS_MAX + 60)
+def test_nothing_of_the_demo_is_left_running_or_lying_about(tmp_path):
+    before = {process.pid for process in tree(os.getpid())}
+    code, screen = play("dynamodb", tmp_path)
+    assert code == 0, screen
+    assert {process.pid for process in tree(os.getpid())} <= before
+    assert not list(tmp_path.glob("moveout-demo-*"))
+    # What left our tree when its parent died would still name the demo's folder.
+    commands = (entry / "cmdline" for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    assert not [command for command in commands if str(tmp_path).encode() in _read(command)]
+
+
+def _read(command):
+    try:
+        return command.read_bytes()
+    except OSError:
+        return b""
