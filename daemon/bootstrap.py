@@ -42,7 +42,9 @@ def main() -> int:
 def _set_up(venv: Path, lock: Path) -> None:
     if sys.version_info < PYTHON_MIN:
         found = ".".join(map(str, sys.version_info[:3]))
-        raise CannotSetUp(f"found Python {found} ({sys.executable}), moveout needs 3.11 or newer: make PYTHON=python3.11")
+        raise CannotSetUp(
+            f"found Python {found} ({sys.executable}), moveout needs 3.11 or newer: make PYTHON=python3.11"
+        )
     wanted = _fingerprint(lock)
     stamp = venv / STAMP
     if stamp.exists() and stamp.read_text() == wanted:

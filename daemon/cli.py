@@ -177,7 +177,7 @@ def demo(
     sink: Annotated[str, typer.Option(help="cassandra or dynamodb")] = "cassandra",
     seed: Annotated[int, typer.Option(help="Of the table's items and the application's writes.")] = 1,
     items: Annotated[int, typer.Option(min=100, help="Items in the source table.")] = 50_000,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with logs and configuration.")] = False,  # noqa: FBT002
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with logs and configuration.")] = False,
 ) -> None:
     """Show the whole move on this machine: DynamoDB Local, the real KCL, a real Cassandra node, an S3 server.
 

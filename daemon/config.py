@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sinks.cassandra.options import CassandraOptions
@@ -124,6 +124,16 @@ class Config(BaseSettings):
     signal: Signal = Signal()
     log: Log = Log()
 
+    @model_validator(mode="after")
+    def _lag_can_be_proven(self) -> "Config":
+        """Lag is proven once per heartbeat: a limit below two of them would never hold."""
+        if self.ready.max_lag_seconds < 2 * self.tail.heartbeat_seconds:
+            raise ValueError(
+                f"ready.max_lag_seconds is {self.ready.max_lag_seconds:g}, but lag is proven only every "
+                f"tail.heartbeat_seconds = {self.tail.heartbeat_seconds:g}: it must be at least twice that"
+            )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -176,4 +186,6 @@ def _what(fault: Any) -> str:
             return "is not a known option (see `moveout check --help`)"
         case "union_tag_invalid" | "union_tag_not_found":
             return "kind must be 'cassandra' or 'dynamodb'"
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
     return f"{fault['msg']} (found {fault['input']!r:.80})"

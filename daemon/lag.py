@@ -3,14 +3,20 @@
 DynamoDB Streams has no end offset and an empty page means nothing, so lag cannot be read off anywhere.
 `Zero(F)` holds when every write acknowledged before instant F is durable in the target. Heartbeats written
 at F, seen come out of every open shard and applied, prove it (daemon/README.md, "Proof of zero lag").
-A stale listing costs time, never truth.
+A stale listing costs time, never truth: a shard that is not listed descends from a listed leaf, and that leaf
+gets no more heartbeats. But that takes all children of a shard to be listed together. AWS does not promise it,
+so an only child is not trusted before its sibling has had time to show.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from daemon.control import ShardState
 from daemon.source.shards import Shard, Stream
+
+# Twice what a listing has been seen to lag behind. Costs that much extra lag at a rollover, every four hours.
+SIBLING_SECONDS = 10.0
 
 
 class Coverage(NamedTuple):
@@ -22,7 +28,9 @@ class Coverage(NamedTuple):
     shards_unowned: int
 
 
-def coverage(stream: Stream, states: Mapping[str, ShardState], listed_after: int) -> Coverage:
+def coverage(
+    stream: Stream, states: Mapping[str, ShardState], listed_after: int, sibling_seconds: float = SIBLING_SECONDS
+) -> Coverage:
     """The newest round of heartbeats that has come through every shard.
 
     `stream` must have been listed after the heartbeats of round `listed_after` were acknowledged.
@@ -30,11 +38,14 @@ def coverage(stream: Stream, states: Mapping[str, ShardState], listed_after: int
     leaves = stream.leaves
     unowned = [shard.id for shard in stream.shards.values() if shard.id not in states]
     unread = [s.id for s in stream.shards.values() if s not in leaves and not _ended(states, s.id)]
+    alone = list(_only_children(stream, sibling_seconds))
     proven = 0
     if unowned:
         reason = f"{len(unowned)} shard(s) have no owner yet, the first being {unowned[0]}"
     elif unread:
         reason = f"{len(unread)} closed shard(s) are not read to their end, the first being {unread[0]}"
+    elif alone:
+        reason = f"{alone[0]} has just opened: it is not known yet whether it has a sibling"
     elif not leaves:
         reason = "the stream lists no shard yet"
     else:
@@ -43,6 +54,14 @@ def coverage(stream: Stream, states: Mapping[str, ShardState], listed_after: int
         proven = min(rounds[slowest], listed_after)
         reason = f"round {proven} of heartbeats has come through; {slowest} is the last shard"
     return Coverage(proven, reason, len(leaves), len(unowned))
+
+
+def _only_children(stream: Stream, sibling_seconds: float) -> Iterator[str]:
+    """Shards so young that the other half of their parent's split may not be listed yet."""
+    families = Counter(shard.parent for shard in stream.shards.values() if shard.parent in stream.shards)
+    for shard in stream.shards.values():
+        if families[shard.parent] == 1 and stream.listed_at - shard.created_at < sibling_seconds:
+            yield shard.id
 
 
 def _ended(states: Mapping[str, ShardState], shard: str) -> bool:

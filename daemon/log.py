@@ -1,5 +1,7 @@
 """Structured logs: one line per event, past tense, keys bound once. JSON for machines, console for people."""
 
+import contextlib
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -34,6 +36,9 @@ def configure(log_format: str, level: str, **bound: Any) -> None:
 
 def export_path() -> dict[str, str]:
     """The environment that makes child processes log where this one does, where the system allows it."""
+    # Several processes write: where stderr is a file, each must write at its end, not where it left off.
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(2, fcntl.F_SETFL, fcntl.fcntl(2, fcntl.F_GETFL) | os.O_APPEND)
     path = Path(f"/proc/{os.getpid()}/fd/{sys.stderr.fileno()}")
     return {LOG_PATH_VARIABLE: str(path)} if path.exists() else {}
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,9 @@ class Service:
         """The sweep takes as long as there are deletions: beside the loop, once."""
         loaded = migration.phase is Phase.BACKFILLING and cutover.backfill_accounted(seen)
         if loaded and not migration.settled and self._settling is None:
-            self._settling = threading.Thread(target=self._settle, name="settle", daemon=True)
+            self._settling = threading.Thread(
+                target=copy_context().run, args=(self._settle,), name="settle", daemon=True
+            )
             self._settling.start()
 
     def _settle(self) -> None:
@@ -273,7 +276,11 @@ class Service:
         if not self._kcl.running:
             return f"the KCL is not running (last exit code {self._kcl.exit_code})"
         published = self._published
-        troubles = [c.message for c in published.conditions if not c.status and c.type == "TargetAvailable"] if published else []
+        troubles = (
+            [c.message for c in published.conditions if not c.status and c.type == "TargetAvailable"]
+            if published
+            else []
+        )
         return next(iter(troubles), None)
 
     def _end(self) -> None:

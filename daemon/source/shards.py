@@ -4,6 +4,7 @@ The listing is eventually consistent: a closed leaf may have no child yet, an op
 already. What is concluded from it (daemon/lag.py) may therefore come late, never wrong.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,12 @@ class Shard(msgspec.Struct, frozen=True):
     parent: str | None
     closed: bool
 
+    @property
+    def created_at(self) -> float:
+        """Epoch seconds, from the middle of `shardId-00000001541626099285-f35f62ef`; 0 when it is not there."""
+        middle = self.id.split("-")[1] if self.id.count("-") > 1 else ""
+        return int(middle) / 1000 if middle.isdigit() else 0.0
+
 
 class Stream(msgspec.Struct, frozen=True):
     """A stream: what it delivers, since when, and its shards by id."""
@@ -26,6 +33,7 @@ class Stream(msgspec.Struct, frozen=True):
     status: str
     created_at: float  # epoch seconds
     shards: Mapping[str, Shard]
+    listed_at: float = 0.0  # epoch seconds, when the listing began
 
     @property
     def leaves(self) -> list[Shard]:
@@ -39,6 +47,7 @@ def describe(client: Any, arn: str) -> Stream:
     shards: dict[str, Shard] = {}
     page: dict[str, Any] = {}
     start: dict[str, str] = {}
+    listed_at = time.time()
     while True:
         page = client.describe_stream(StreamArn=arn, **start)["StreamDescription"]
         for found in page["Shards"]:
@@ -48,4 +57,4 @@ def describe(client: Any, arn: str) -> Stream:
             break
         start = {"ExclusiveStartShardId": page["LastEvaluatedShardId"]}
     created = page["CreationRequestDateTime"].timestamp()
-    return Stream(arn, page["StreamViewType"], page["StreamStatus"], created, shards)
+    return Stream(arn, page["StreamViewType"], page["StreamStatus"], created, shards, listed_at)

@@ -36,6 +36,7 @@ class Calls:
         self._session = session
         self._timeout_seconds = timeout_seconds
         self._of_thread = threading.local()
+        self._open: set[http.client.HTTPConnection] = set()
 
     def call(self, operation: str, request: Any) -> dict[str, Any]:
         """The decoded answer. Tries again what is transient. Raises ClientError, BotoCoreError."""
@@ -60,7 +61,7 @@ class Calls:
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            self.close()
+            self._drop()
             raise HTTPClientError(error=error) from error
         if answer.status == http.HTTPStatus.OK:
             return _decode(content)  # type: ignore[no-any-return]
@@ -75,6 +76,7 @@ class Calls:
             )
             connection = kind(self._endpoint.netloc, timeout=self._timeout_seconds)
             self._of_thread.connection = connection
+            self._open.add(connection)
         return connection
 
     def _headers(self, operation: str, body: bytes) -> dict[str, str]:
@@ -90,12 +92,19 @@ class Calls:
         SigV4Auth(credentials.get_frozen_credentials(), "dynamodb", self._region).add_auth(request)
         return dict(request.headers.items())
 
-    def close(self) -> None:
-        """Drop this thread's connection."""
+    def _drop(self) -> None:
+        """This thread's connection is of no more use."""
         connection = getattr(self._of_thread, "connection", None)
         if connection is not None:
+            self._open.discard(connection)
             connection.close()
             self._of_thread.connection = None
+
+    def close(self) -> None:
+        """Close the connections of all threads; none may be calling."""
+        while self._open:
+            self._open.pop().close()
+        self._of_thread = threading.local()
 
 
 def _client_error(operation: str, status: int, content: bytes) -> ClientError:

@@ -86,6 +86,8 @@ class DynamoDbSink:
         """Wait for what is in flight and drop the connections."""
         if self._pool is not None:
             self._pool.shutdown()
+        if self._calls is not None:
+            self._calls.close()
         self._pool = self._calls = None
 
     def _each(self, act: Callable[[Change], None], changes: Sequence[Change]) -> Sequence[Rejection]:

@@ -1,0 +1,116 @@
+import gzip
+import hashlib
+from base64 import b64encode
+
+import pytest
+from fakes import FlakySink, MemoryControl, ObjectStore
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.apply import ChangeRejected
+from daemon.backfill import BackfillIncomplete, load_part, load_share, mine, part_names
+from daemon.control import Part
+from sinks.change import Key, KeyAttribute, KeySchema
+from sinks.sink import Rejection
+
+KEYS = KeySchema(KeyAttribute("id", "S"))
+VERSION = 10**15
+
+
+class Export:
+    """Parts in an object store, loaded into a memory sink."""
+
+    def __init__(self, *sizes):
+        self.store, self.control, self.sink = ObjectStore(), MemoryControl(), FlakySink()
+        self.loaded = []
+        for record, part in part_names([self._part(n, size) for n, size in enumerate(sizes)]).items():
+            self.control.put(record, part, 0)
+
+    def _part(self, number, size):
+        lines = b"".join(b'{"Item":{"id":{"S":"%d-%d"}}}\n' % (number, row) for row in range(size))
+        body = gzip.compress(lines)
+        self.store.put_object(Bucket="b", Key=f"{number}", Body=body)
+        md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        return Part(name=f"s3://b/{number}", md5=md5, items=size)
+
+    def load(self, index=0, of=1, into=None):
+        def one(part, progress):
+            self.loaded.append(part.name)
+            return load_part(self.store, part, KEYS, VERSION, into or self.sink.apply, 100, progress)
+
+        load_share(self.control, index, of, one)
+
+    def parts(self):
+        return [part for part, _ in self.control.all("part#", Part).values()]
+
+
+def test_every_row_arrives_with_the_one_version_and_is_accounted_for():
+    export = Export(250, 3)
+    export.load()
+    assert len(export.sink.changes) == 253
+    assert {change.version for change in export.sink.changes.values()} == {VERSION}
+    assert [(p.done, p.rows_read, p.applied, p.skipped) for p in export.parts()] == [
+        (True, 250, 250, 0),
+        (True, 3, 3, 0),
+    ]
+
+
+def test_a_second_run_loads_nothing_again():
+    export = Export(10, 10)
+    export.load()
+    export.load()
+    assert len(export.loaded) == 2
+
+
+def test_a_damaged_file_is_named_and_the_others_are_kept():
+    export = Export(10, 10, 10)
+    good = export.store.objects["b", "1"]
+    export.store.objects["b", "1"] = good[:-5]
+    with pytest.raises(BackfillIncomplete, match="s3://b/1"):
+        export.load()
+    assert [part.done for part in export.parts()] == [True, False, True]
+    assert "altered" in export.parts()[1].error
+    export.store.objects["b", "1"] = good
+    export.load()
+    assert all(part.done and part.error is None for part in export.parts())
+
+
+def test_a_file_with_fewer_rows_than_the_manifest_says_is_never_done():
+    export = Export(10)
+    part, revision = export.control.get("part#000000", Part)
+    export.control.put("part#000000", Part(part.name, part.md5, items=11), revision)
+    with pytest.raises(BackfillIncomplete, match="10 items, the manifest says 11"):
+        export.load()
+    assert not export.parts()[0].done
+
+
+def test_a_row_that_the_target_can_never_store_stops_the_worker_and_says_which():
+    export = Export(10)
+    with pytest.raises(ChangeRejected, match=r"0-0.*too odd"):
+        export.load(into=lambda changes: [Rejection(changes[0], "too odd")])
+    assert not export.parts()[0].done
+
+
+def test_heartbeats_that_the_export_caught_are_counted_and_left_out():
+    export = Export(1)
+    body = gzip.compress(b'{"Item":{"id":{"S":"moveout#heartbeat#1"}}}\n{"Item":{"id":{"S":"a"}}}\n')
+    export.store.put_object(Bucket="b", Key="0", Body=body)
+    md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    done = load_part(
+        export.store, Part("s3://b/0", md5, items=2), KEYS, VERSION, export.sink.apply, 100, lambda _: None
+    )
+    assert (done.rows_read, done.applied, done.skipped) == (2, 1, 1)
+    assert list(export.sink.changes) == [Key("a")]
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(1, 9))
+def test_every_part_belongs_to_exactly_one_worker(sizes, of):
+    parts = part_names([Part(str(n), "", size) for n, size in enumerate(sizes)])
+    dealt = [name for index in range(of) for name in mine(parts, index, of)]
+    assert sorted(dealt) == sorted(parts)
+
+
+def test_shares_are_about_even_by_items():
+    parts = part_names([Part(str(n), "", size) for n, size in enumerate(range(1, 101))])
+    shares = [sum(parts[name].items for name in mine(parts, index, 4)) for index in range(4)]
+    assert max(shares) - min(shares) <= 100

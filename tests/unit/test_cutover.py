@@ -1,0 +1,92 @@
+import msgspec
+import pytest
+
+from daemon.control import Migration
+from daemon.cutover import Limits, Observation, conditions, decide, lag_seconds
+from daemon.phase import Phase
+
+LIMITS = Limits(max_lag_seconds=5, stable_for_seconds=10)
+SEEN = Observation(
+    now=1000.0,
+    parts_total=2,
+    parts_done=2,
+    items_total=7,
+    items_done=7,
+    part_error=None,
+    applied_through=999.0,
+    lag_reason="round 3 came through",
+    trouble=None,
+)
+REPLICATING = Migration(phase=Phase.REPLICATING, settled=True)
+
+
+def after(seconds, **changes):
+    return SEEN._replace(now=1000.0 + seconds, applied_through=999.0 + seconds)._replace(**changes)
+
+
+def ready():
+    return decide(decide(REPLICATING, SEEN, LIMITS), after(10), LIMITS)
+
+
+def test_readers_may_switch_only_after_lag_has_held_long_enough():
+    caught_up = decide(REPLICATING, SEEN, LIMITS)
+    assert caught_up.ready_since is None
+    assert decide(caught_up, after(9.9), LIMITS).ready_since is None
+    assert decide(caught_up, after(10), LIMITS).ready_since == 1010.0
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"applied_through": None}, "LagProven"),
+        ({"applied_through": 900.0}, "CaughtUp"),
+        ({"trouble": "no node answers"}, "TargetAvailable"),
+    ],
+)
+def test_ready_falls_the_moment_a_condition_falls_and_says_which(change, named):
+    fallen = decide(ready(), after(11, **change), LIMITS)
+    assert (fallen.ready_since, fallen.caught_up_since) == (None, None)
+    assert fallen.message.startswith(named)
+
+
+def test_after_a_fall_the_whole_time_must_hold_again():
+    fallen = decide(ready(), after(11, applied_through=900.0), LIMITS)
+    again = decide(fallen, after(12), LIMITS)
+    assert again.ready_since is None
+    assert decide(again, after(21), LIMITS).ready_since is None
+    assert decide(again, after(22), LIMITS).ready_since == 1022.0
+
+
+def test_lag_has_no_bound_while_the_backfill_runs_even_with_heartbeats_through():
+    backfilling = Migration(phase=Phase.BACKFILLING)
+    assert lag_seconds(backfilling, SEEN) is None
+    assert not {c.type: c.status for c in conditions(backfilling, SEEN, LIMITS)}["CaughtUp"]
+
+
+@pytest.mark.parametrize("change", [{"parts_done": 1}, {"items_done": 6}])
+def test_a_backfill_is_not_complete_until_parts_and_items_agree_with_the_manifest(change):
+    loaded = Migration(phase=Phase.BACKFILLING, settled=True)
+    assert decide(loaded, SEEN._replace(**change), LIMITS).phase is Phase.BACKFILLING
+    assert decide(loaded, SEEN, LIMITS).phase is Phase.REPLICATING
+
+
+def test_a_backfill_is_not_complete_before_late_rows_are_swept():
+    unswept = Migration(phase=Phase.BACKFILLING, settled=False)
+    assert decide(unswept, SEEN, LIMITS).phase is Phase.BACKFILLING
+
+
+def test_a_gap_ends_the_migration_and_takes_ready_back():
+    lost = decide(msgspec.structs.replace(ready(), gap="records were trimmed"), after(11), LIMITS)
+    assert (lost.phase, lost.ready_since) == (Phase.NEEDS_RESYNC, None)
+    assert "records were trimmed" in lost.message
+
+
+def test_a_decision_is_taken_once_and_its_sentence_does_not_change_with_every_figure():
+    behind = decide(REPLICATING, after(0, applied_through=900.0), LIMITS)
+    assert decide(behind, after(1, applied_through=900.0), LIMITS) == behind
+    assert decide(ready(), after(11), LIMITS) == ready()
+
+
+def test_a_failed_part_is_the_reason_that_the_backfill_is_not_complete():
+    found = conditions(Migration(phase=Phase.BACKFILLING), SEEN._replace(part_error="a.json.gz is missing"), LIMITS)
+    assert (found[0].reason, found[0].message) == ("PartFailed", "a.json.gz is missing")

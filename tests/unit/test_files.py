@@ -1,0 +1,88 @@
+import gzip
+import hashlib
+from base64 import b64encode
+
+import pytest
+from fakes import ObjectStore
+
+from daemon.control import Part
+from daemon.source import files
+from daemon.source.export import ExportUnusable
+from daemon.source.files import row_reader
+from sinks.attributes import UnreadableItem
+from sinks.change import Key, KeyAttribute, KeySchema
+
+KEYS = KeySchema(KeyAttribute("id", "S"))
+LINES = b'{"Item":{"id":{"S":"a"},"t":{"S":"\xe2\x80\xa8 is one line"}}}\n{"Item":{"id":{"S":"b"}}}\n'
+
+
+def stored(body, md5=None, items=2):
+    store = ObjectStore()
+    store.put_object(Bucket="b", Key="k", Body=body)
+    found = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    return store, Part(name="s3://b/k", md5=md5 or found, items=items)
+
+
+def all_rows(store, part):
+    return [row for block in files.rows(store, part, files.verify(store, part), KEYS) for row in block]
+
+
+def test_every_line_is_a_row_with_its_key_and_its_own_bytes():
+    rows = all_rows(*stored(gzip.compress(LINES)))
+    assert [key for key, _ in rows] == [Key("a"), Key("b")]
+    assert rows[0][1].json == b'{"id":{"S":"a"},"t":{"S":"\xe2\x80\xa8 is one line"}}'
+
+
+def test_a_last_line_without_a_newline_is_a_row_too():
+    assert len(all_rows(*stored(gzip.compress(LINES.rstrip(b"\n"))))) == 2
+
+
+def test_files_larger_than_a_block_are_read_whole():
+    many = b"".join(b'{"Item":{"id":{"S":"%d"},"pad":{"S":"%s"}}}\n' % (n, b"x" * 500) for n in range(3000))
+    rows = all_rows(*stored(gzip.compress(many)))
+    assert [key.partition for key, _ in rows] == [str(n) for n in range(3000)]
+
+
+def test_an_altered_file_is_refused_before_its_first_row():
+    store, part = stored(gzip.compress(LINES), md5="AAAAAAAAAAAAAAAAAAAAAA==")
+    with pytest.raises(ExportUnusable, match="altered or cut short"):
+        files.verify(store, part)
+
+
+def test_a_missing_file_is_named():
+    store, part = stored(gzip.compress(LINES))
+    store.objects.clear()
+    with pytest.raises(ExportUnusable, match="s3://b/k is missing"):
+        files.verify(store, part)
+
+
+def test_a_file_that_is_replaced_after_it_was_checked_is_not_read():
+    store, part = stored(gzip.compress(LINES))
+    etag = files.verify(store, part)
+    store.put_object(Bucket="b", Key="k", Body=gzip.compress(LINES * 2))
+    with pytest.raises(ExportUnusable, match="replaced"):
+        list(files.rows(store, part, etag, KEYS))
+
+
+@pytest.mark.parametrize("body", [b"plain text", gzip.compress(LINES * 2000)[:-20], b"\x1f\x8b" + b"\x00" * 40])
+def test_a_file_that_cannot_be_unzipped_is_named(body):
+    store, part = stored(body)
+    with pytest.raises(ExportUnusable, match="s3://b/k"):
+        all_rows(store, part)
+
+
+def test_a_line_that_is_no_item_is_named_with_its_number():
+    store, part = stored(gzip.compress(LINES + b"garbage\n"))
+    with pytest.raises(ExportUnusable, match="line 3"):
+        all_rows(store, part)
+
+
+def test_a_line_with_spaces_is_read_like_one_without():
+    key, item = row_reader(KEYS)(b'{ "Item" : {"id": {"S": "a"}} }')
+    assert (key, item.attributes()) == (Key("a"), {"id": "a"})
+
+
+@pytest.mark.parametrize("line", [b'{"Item":{}}', b'{"Item":{"id":{"N":"1"}}}', b'{"Item":null}', b"{}"])
+def test_an_item_without_its_key_is_refused(line):
+    with pytest.raises(UnreadableItem):
+        row_reader(KEYS)(line)

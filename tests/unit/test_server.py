@@ -1,0 +1,159 @@
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from daemon import metrics, waiting
+from daemon.control import Migration
+from daemon.cutover import Limits, Observation
+from daemon.metrics import ProcessHealth
+from daemon.phase import Phase
+from daemon.server import ListenFailed, View, serving
+from daemon.signal import file
+from daemon.signal.document import VALID_SECONDS, Document, Progress, Tail, document
+
+TAIL = Tail(records=10, applied=9, expired=1, shards_open=2, shards_ended=1, shards_unowned=0, restarts=3)
+
+
+def published(*, ready=True, now=None, phase=Phase.REPLICATING):
+    now = now or time.time()
+    seen = Observation(now, 2, 2, 7, 7, None, now - 1, "round 3", None)
+    migration = Migration(
+        phase=phase, message="all is well", ready_since=now - 5 if ready else None, caught_up_since=now - 9
+    )
+    return document("orders", migration, seen, Limits(5, 3), Progress(3, 100.0, TAIL))
+
+
+class Served:
+    """A server on a free port whose views a test can set."""
+
+    def __init__(self):
+        self.document = None
+        self.why_not = None
+        self.looped_at = time.monotonic()
+        health = ProcessHealth(leader=True, jvm_restarts=3, worker_restarts=1, observed_at=123.0)
+        registry = metrics.registry(lambda: self.document, lambda: health)
+        self.view = View(lambda: self.document, lambda: self.why_not, lambda: self.looped_at, registry)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def get(self, path):
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+@pytest.fixture
+def served():
+    made = Served()
+    with serving(made.view, "127.0.0.1", made.port):
+        for _ in range(100):
+            try:
+                made.get("/livez")
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield made
+
+
+def test_readers_may_switch_is_200_and_not_yet_is_503_with_the_same_document(served):
+    served.document = published(ready=True)
+    assert served.get("/v1/ready/readers")[0] == 200
+    served.document = published(ready=False)
+    status, body = served.get("/v1/ready/readers")
+    assert (status, json.loads(body)["phase"]) == (503, "replicating")
+
+
+def test_an_old_document_is_no_consent(served):
+    served.document = published(ready=True, now=time.time() - VALID_SECONDS - 1)
+    assert served.get("/v1/ready/readers")[0] == 503
+
+
+def test_before_anything_is_known_nothing_is_promised(served):
+    assert served.get("/v1/ready/readers")[0] == 503
+    assert served.get("/v1/migration")[0] == 503
+
+
+def test_readyz_tells_why_the_data_path_does_not_work(served):
+    assert served.get("/readyz")[0] == 200
+    served.why_not = "the KCL is not running (last exit code 1)"
+    assert served.get("/readyz") == (503, "the KCL is not running (last exit code 1)\n")
+
+
+def test_livez_fails_when_the_loop_stands_still(served):
+    assert served.get("/livez")[0] == 200
+    served.looped_at = time.monotonic() - 3600
+    assert served.get("/livez")[0] == 503
+
+
+def test_metrics_tell_lag_phase_conditions_and_restarts(served):
+    served.document = published()
+    _, text = served.get("/metrics")
+    for line in (
+        'moveout_lag_seconds{migration="orders"} 1.0',
+        'moveout_ready{migration="orders"} 1.0',
+        'moveout_phase{migration="orders",phase="replicating"} 1.0',
+        'moveout_condition{condition="CaughtUp",migration="orders"} 1.0',
+        'moveout_process_restarts_total{process="kcl"} 3.0',
+        'moveout_stream_records_total{migration="orders"} 10.0',
+    ):
+        assert line in text
+
+
+def test_lag_without_a_bound_is_infinite_in_metrics_and_null_in_json(served):
+    served.document = published(phase=Phase.BACKFILLING, ready=False)
+    assert 'moveout_lag_seconds{migration="orders"} +Inf' in served.get("/metrics")[1]
+    assert json.loads(served.get("/v1/migration")[1])["lag"]["seconds"] is None
+
+
+def test_an_address_in_use_is_refused_with_the_option_to_change(served):
+    with pytest.raises(ListenFailed, match=r"server\.listen"), serving(served.view, "127.0.0.1", served.port):
+        pass
+
+
+def test_waiting_ends_with_the_document_when_it_holds(served):
+    served.document = published(ready=True)
+    outcome = waiting.wait(served.url, waiting.condition("ready-readers"), 5, lambda _: None)
+    assert (outcome.code, outcome.document.migration) == (0, "orders")
+
+
+def test_waiting_says_what_is_missing_and_ends_at_its_time(served):
+    served.document, said = published(ready=False), []
+    outcome = waiting.wait(served.url, waiting.condition("ready-readers"), 1, said.append)
+    assert (outcome.code, said[0]) == (4, "replicating: all is well")
+
+
+def test_waiting_for_what_can_never_come_ends_at_once(served):
+    served.document = published(ready=False, phase=Phase.NEEDS_RESYNC)
+    assert waiting.wait(served.url, waiting.condition("ready-readers"), 0, lambda _: None).code == 5
+
+
+def test_waiting_for_a_service_that_stays_away_ends_and_says_so():
+    clock = iter(range(0, 10_000, 10))
+    outcome = waiting.wait(
+        "http://127.0.0.1:9", waiting.condition("ready-readers"), 0, lambda _: None, lambda: next(clock), lambda _: None
+    )
+    assert (outcome.code, "moveout run" in outcome.message) == (6, True)
+
+
+def test_what_is_waited_for_must_be_known():
+    with pytest.raises(ValueError, match="ready-readers"):
+        waiting.condition("ready-raeders")
+    assert waiting.condition("phase=backfilling")(published(phase=Phase.BACKFILLING))
+
+
+def test_the_signal_file_is_the_document_and_is_never_half_written(tmp_path):
+    path = tmp_path / "deep" / "signal.json"
+    file.publish(path, published())
+    assert msgspec.json.decode(path.read_bytes(), type=Document).ready.readers
+    assert [p.name for p in path.parent.iterdir()] == ["signal.json"]
+    assert Path(path).read_text().endswith("\n")
