@@ -59,9 +59,8 @@ def stop(process: subprocess.Popen[bytes], grace_seconds: float) -> int:
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(grace_seconds)
-    if process.poll() is None:
-        members |= set(tree(process.pid))
-    _wait_for_end(members - {one for one in members if one.pid == process.pid})
+    members |= set(tree(process.pid))
+    _wait_for_end({member for member in members if member.pid != process.pid})
     kill(members)
     return process.wait()
 

@@ -70,7 +70,7 @@ class Interrupted(Exception):
     """SIGINT or SIGTERM: everything is to be stopped in order."""
 
 
-def run_demo(sink: str, seed: int, items: int, keep: bool) -> int:
+def run_demo(sink: str, seed: int, items: int, keep: bool) -> int:  # noqa: FBT001  the command line's own shape
     """Play the whole move; the exit code: 0 when the signal came and not one item differs."""
     folder = Path(tempfile.mkdtemp(prefix="moveout-demo-"))
     isolate(folder)

@@ -9,9 +9,10 @@ from typing import Any, Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 LINE_SECONDS = 5.0  # between two plain lines of progress
+LABEL_WIDTH, BAR_WIDTH = 8, 16  # narrow enough for a terminal of 80 columns
 
 Status = Mapping[str, Any]
 
@@ -90,11 +91,11 @@ class LiveScreen(Screen):
         super().__init__(console)
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description:9}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=LABEL_WIDTH)),
+            BarColumn(table_column=Column(min_width=BAR_WIDTH), bar_width=BAR_WIDTH),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         )
-        self._progress = Progress(*columns, console=console, transient=True)
+        self._progress = Progress(*columns, console=console, transient=True, expand=True)
         self._tasks: dict[str, TaskID] = {}
         self._progress.start()
 
@@ -104,8 +105,14 @@ class LiveScreen(Screen):
 
     def bar(self, name: str, done: int, total: int, note: str) -> None:
         """Move the bar."""
-        text = f"{done / max(total, 1):4.0%}  {done:,} of {total:,}, {note}"
+        if name in self._complete:
+            return
+        text = f"{done / max(total, 1):.0%}  {done:,} of {total:,}, {note}"
         self._progress.update(self._task(name), completed=done, total=total, note=text)
+        if done >= total:
+            self._complete.add(name)
+            self._progress.remove_task(self._tasks.pop(name))
+            self.say(f"{name}: {done:,} of {total:,} done")
 
     def gauge(self, name: str, note: str) -> None:
         """Show the value beside a bar that pulses."""
