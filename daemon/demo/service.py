@@ -37,13 +37,14 @@ class Service:
 
     def start(self) -> int:
         """Its process id."""
-        self._process = subprocess.Popen(
-            self._command("run"),
-            stdin=subprocess.DEVNULL,
-            stdout=self._log.open("ab"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the demo, which then stops it in order
-        )
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command("run"),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the demo, which then stops it in order
+            )
         return self._process.pid
 
     def kill(self) -> int:

@@ -62,6 +62,7 @@ class Stage:
             self._cassandra = self._started(lambda: CassandraNode(self._made("cassandra")))
         self._dynamodb: DynamoDbLocal = self._started(lambda: DynamoDbLocal(self._made("dynamodb"))).result()
         self.wire = Wire(self._dynamodb.endpoint_url)
+        self._stack.callback(self.wire.close)
         self._client = _client("dynamodb", self._dynamodb.endpoint_url)
 
     def load(self, seed: int, items: int, loaded: Callable[[int], None]) -> None:

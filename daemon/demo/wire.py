@@ -51,6 +51,7 @@ class Wire:
         self._address = urlsplit(endpoint_url).netloc
         self._auth = SigV4Auth(CREDENTIALS, "dynamodb", REGION)
         self._of_thread = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
 
     def call(self, operation: str, request: Any) -> bytes:
         """The body of the answer. Retries what is transient. Raises DynamoDbRefused, OSError."""
@@ -59,7 +60,7 @@ class Wire:
             try:
                 return self._send(operation, body)
             except (OSError, http.client.HTTPException):
-                self.close()
+                self._connection().close()  # opened anew by the next request
                 time.sleep(0.05 * 2**attempt)
         try:
             return self._send(operation, body)
@@ -77,11 +78,9 @@ class Wire:
             request["ExclusiveStartKey"] = page.last
 
     def close(self) -> None:
-        """Drop this thread's connection."""
-        connection = getattr(self._of_thread, "connection", None)
-        if connection is not None:
+        """Close the connections of all threads; a later call opens its own again."""
+        for connection in self._connections:
             connection.close()
-            self._of_thread.connection = None
 
     def _send(self, operation: str, body: bytes) -> bytes:
         connection = self._connection()
@@ -98,6 +97,7 @@ class Wire:
             # http.client sends head and body in one packet; two of them wait 40 ms for Nagle.
             connection = http.client.HTTPConnection(self._address, timeout=TIMEOUT_SECONDS)
             self._of_thread.connection = connection
+            self._connections.append(connection)
         return connection
 
     def _headers(self, operation: str, body: bytes) -> dict[str, str]:
