@@ -185,7 +185,7 @@ class Control:
             value, revision = self.get(record, kind) or (None, 0)
             changed = change(value)
             try:
-                self.put(record, changed, revision)  # type: ignore[type-var,arg-type]
+                self.put(record, changed, revision)  # type: ignore[arg-type]
             except Conflict:
                 continue
             return changed

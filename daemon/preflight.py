@@ -67,7 +67,7 @@ def export(config: Config, facts: SourceFacts, s3: Any, now: float) -> Export:
     """The export is whole, of this table, and joins the stream without a hole. Raises CheckFailed."""
     manifest = config.backfill.manifest
     try:
-        found = _asked(f"export {manifest}", lambda: read_export(s3, manifest))
+        found: Export = _asked(f"export {manifest}", lambda: read_export(s3, manifest))
     except ExportUnusable as error:
         raise CheckFailed(str(error)) from error
     if found.table_arn.rpartition("/")[2] != config.source.table:

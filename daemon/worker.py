@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 
 import structlog
 
@@ -27,10 +28,10 @@ def run(known: Parts, index: int, of: int) -> None:
     sink.open()
     config = known.config.backfill
 
-    def into(changes: list[Change]) -> list[Rejection]:
+    def into(changes: Sequence[Change]) -> Sequence[Rejection]:
         if not _wanted():
             raise Abandoned("the service that started this worker is gone")
-        return list(sink.load(changes))
+        return sink.load(changes)
 
     try:
         backfill.load_share(
@@ -44,7 +45,7 @@ def run(known: Parts, index: int, of: int) -> None:
                 migration.backfill_version,
                 into,
                 config.batch_rows,
-                progress,  # type: ignore[arg-type]
+                progress,
             ),
         )
     finally:

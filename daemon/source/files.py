@@ -108,7 +108,7 @@ def _lines(body: Any, part: Part) -> Iterator[list[bytes]]:
     """Whole lines, split on newline bytes only: str.splitlines() would split inside strings."""
     tail = b""
     try:
-        with igzip.open(body) as plain:
+        with igzip.IGzipFile(fileobj=body) as plain:  # type: ignore[no-untyped-call]
             while block := plain.read(BLOCK_BYTES):
                 *lines, tail = (tail + block).split(b"\n")
                 yield [line for line in lines if line]

@@ -27,7 +27,7 @@ def key_struct(keys: KeySchema) -> type:
 def _value_of(kind: str) -> Callable[[Any], KeyValue]:
     if kind == "N":
         return lambda value: canonical(value.N)
-    return lambda value: getattr(value, kind)  # type: ignore[no-any-return]
+    return lambda value: getattr(value, kind)
 
 
 def key_of(keys: KeySchema) -> Callable[[Any], Key]:
@@ -41,7 +41,7 @@ def key_of(keys: KeySchema) -> Callable[[Any], Key]:
 
 def key_reader(keys: KeySchema) -> Callable[[bytes], Key]:
     """A function from an item's bytes to its Key; it raises UnreadableItem when a key attribute is not there."""
-    decode = msgspec.json.Decoder(key_struct(keys)).decode
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder(key_struct(keys)).decode
     to_key = key_of(keys)
 
     def read(json: bytes) -> Key:

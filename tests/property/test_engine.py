@@ -102,7 +102,7 @@ class CounterInMemory(ShardProcessor):
 class PositionAfterCheckpoint(ShardProcessor):
     """Planted: KCL's checkpoint first, the version's position afterwards."""
 
-    def _checkpoint(self, checkpointer, *, now=False):
+    def _checkpoint(self, checkpointer, *, now=False):  # noqa: ARG002  the real one's signature
         if self._last is not None:
             self._to_kcl(checkpointer, self._last.sequence)
         self._save()

@@ -40,7 +40,7 @@ def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("MOVEOUT_SERVER__LISTEN", "0.0.0.0:9000")
     monkeypatch.setenv("MOVEOUT_TAIL__WORKER_ID", "pod-3")
     config = load(written(tmp_path, GOOD))
-    assert (config.server.host, config.server.port, config.tail.worker_id) == ("0.0.0.0", 9000, "pod-3")
+    assert (config.server.host, config.server.port, config.tail.worker_id) == ("0.0.0.0", 9000, "pod-3")  # noqa: S104
 
 
 def test_every_fault_is_named_at_once(tmp_path):
