@@ -1,0 +1,38 @@
+"""An S3 server: moto's, as a process of its own. Needs nothing but Python."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Self
+
+from daemon.demo.servers.process import ServerProcess, free_port, listens
+
+START_SECONDS_MAX = 60.0
+
+
+class S3Server:
+    """Keeps its objects in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = ServerProcess("the S3 server", folder / "s3.log")
+        self._port = free_port()
+        self.endpoint_url = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> Self:
+        """Start it; returns when it answers. Raises ServerFailed."""
+        command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
+        self._process.start(command, {**os.environ, "PYTHONUNBUFFERED": "1"})
+        self._process.wait_until(lambda: listens(self._port), START_SECONDS_MAX)
+        return self
+
+    def stop(self) -> None:
+        """End it; its objects are gone."""
+        self._process.stop(grace_seconds=3)
+
+    def __enter__(self) -> Self:
+        """Started."""
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """Ended."""
+        self.stop()
