@@ -1,0 +1,100 @@
+"""The JVM of the KCL as a process of ours: started apart, told to stop by its own id only, its log made ours."""
+
+import contextlib
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Mapping
+from contextvars import copy_context
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+log = structlog.get_logger()
+
+EXIT_FAILED, EXIT_FORCED, EXIT_GAP = 1, 43, 44
+EXIT_MEANING = {
+    0: "stopped in order",
+    EXIT_FAILED: "a shard's process ended, or the KCL could not start; it is replayed from the last checkpoints",
+    EXIT_FORCED: "an orderly stop took too long; the last batches will be replayed",
+    EXIT_GAP: "records left the stream, after 24 hours, before they were read",
+}
+LINE = re.compile(r"(?P<level>[A-Z]+) +(?P<logger>\S+) - (?P<message>.*)", re.DOTALL)
+LOGGED = {"ERROR": "error", "WARN": "warning"}
+# The KCL says ERROR for what it was asked to do, and WARN for what is as intended here.
+USUAL = re.compile(
+    r"Received error line|forwarded stderr|Unexpected subscribe|Shutting down|skipShardSync|leasesRecoveryAuditor"
+)
+
+
+class StreamsDaemon:
+    """The launcher, running. Ends by itself when this process is gone: its stdin is a pipe of ours."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # Apart from our group: a signal to the group would cut its children short in mid-batch.
+            start_new_session=True,
+        )
+        relay = copy_context().run  # the migration's name on each line
+        self._relay = threading.Thread(target=relay, args=(self._relay_log, self._process.stdout), daemon=True)
+        self._relay.start()
+
+    @property
+    def pid(self) -> int:
+        """Java's process id."""
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs; EXIT_MEANING tells what it says."""
+        return self._process.poll()
+
+    def stop(self, grace_seconds: float) -> int:
+        """SIGTERM to Java alone: its children checkpoint first. SIGKILL when it takes too long."""
+        self._process.terminate()
+        try:
+            self._process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        code = self._process.wait()
+        self._close()
+        return code
+
+    def _close(self) -> None:
+        self._relay.join(timeout=5)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    @staticmethod
+    def _relay_log(lines: IO[bytes]) -> None:
+        for line in lines:
+            text = line.decode(errors="replace").rstrip()
+            match = LINE.fullmatch(text)
+            if match is None:
+                log.debug("kcl_logged", message=text)
+                continue
+            level = LOGGED.get(match["level"], "debug")
+            if USUAL.search(text):
+                level = "debug"
+            getattr(log, level)("kcl_logged", logger_name=match["logger"], message=match["message"])
+
+
+def java_flags(heap_mib: int, logback: Path) -> list[str]:
+    """The JVM's own options."""
+    return [
+        f"-Xmx{heap_mib}m",
+        "-XX:+UseSerialGC",  # small heap, few threads: less memory than G1's regions and helpers
+        "-XX:TieredStopAtLevel=1",  # it waits for the network; the second compiler only delays the start
+        "-Dfile.encoding=UTF-8",
+        # The adapter blocks one thread of the common pool per stream call; two cores would give it one.
+        "-Djava.util.concurrent.ForkJoinPool.common.parallelism=128",
+        f"-Dlogback.configurationFile={logback}",
+    ]

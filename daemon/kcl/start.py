@@ -1,0 +1,66 @@
+"""Builds the command that runs the KCL for one stream."""
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from daemon import log as logs
+from daemon.app import Parts
+from daemon.config import Config
+from daemon.control import Migration
+from daemon.java import jars
+from daemon.java.compile import compiled
+from daemon.java.jre import java
+from daemon.kcl.jvm import StreamsDaemon, java_flags
+from daemon.kcl.properties import KclSettings, render
+
+LAUNCHER = Path(__file__).with_name("launcher")
+NAME_LENGTH_MAX = 200  # the KCL adds suffixes, DynamoDB allows 255
+
+
+class NotAnchored(Exception):
+    """The KCL must not start before the anchor is durable."""
+
+
+def kcl_daemon(known: Parts, config_path: Path) -> StreamsDaemon:
+    """Start the KCL. Raises NotAnchored, JarsUnavailable, JavaMissing, UnusableSetting, ClientError."""
+    found = known.control.get("migration", Migration)
+    if found is None or not found[0].stream_arn:
+        raise NotAnchored(f"migration {known.config.migration!r} has no anchor yet")
+    settings = kcl_settings(known.config, found[0].stream_arn, config_path)
+    # The launcher reads it once at its start; nothing in it is secret, and the next start makes it anew.
+    properties = Path(tempfile.gettempdir()) / f"moveout-{known.config.migration}-{os.getpid()}.properties"
+    properties.write_text(render(settings))
+    return StreamsDaemon(command(known.config.tail.jvm_heap_mib, properties), logs.export_path())
+
+
+def command(heap_mib: int, properties: Path) -> list[str]:
+    """What starts the launcher; compiles it first where that was not done yet."""
+    library = jars.ensure("kcl")
+    classes = compiled(sorted(LAUNCHER.glob("*.java")), library)
+    flags = java_flags(heap_mib, LAUNCHER / "logback.xml")
+    return [str(java()), *flags, "-cp", f"{classes}{os.pathsep}{library}/*", "StreamsDaemon", str(properties)]
+
+
+def kcl_settings(config: Config, stream_arn: str, config_path: Path) -> KclSettings:
+    """What the launcher is told about this migration."""
+    tail = config.tail
+    return KclSettings(
+        stream_arn=stream_arn,
+        application_name=application_name(config.migration, stream_arn),
+        worker_id=tail.worker_id or os.uname().nodename,
+        region=config.source.region,
+        executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path)),
+        endpoint_url=config.source.endpoint_url,
+        failover_millis=tail.failover_seconds * 1000,
+        idle_millis=tail.idle_millis,
+        shard_audit_millis=tail.shard_audit_seconds * 1000,
+    )
+
+
+def application_name(migration: str, stream_arn: str) -> str:
+    """Prefix of the KCL's tables: of this migration and this very stream."""
+    label = re.sub(r"[^A-Za-z0-9_.-]", "-", stream_arn.rpartition("/")[2])
+    return f"moveout-{migration}-{label}"[:NAME_LENGTH_MAX]
