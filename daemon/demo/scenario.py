@@ -17,8 +17,12 @@ from typing import NamedTuple
 
 from daemon.demo.compare import Comparison
 from daemon.demo.screen import Screen, screen, show_status
+from daemon.demo.servers.process import ServerFailed, free_port
 from daemon.demo.service import DemoFailed, Service, Status, isolate
-from daemon.demo.stage import Stage, free_port
+from daemon.demo.stage import Stage
+from daemon.java import jars
+from daemon.java.jars import JarProgress, JarsUnavailable
+from daemon.java.jre import JavaMissing
 
 HEAD_START_SECONDS = 3.0  # the application writes this long before the export
 KILL_AT = 0.3  # of the backfill
@@ -79,7 +83,7 @@ def run_demo(sink: str, seed: int, items: int, keep: bool) -> int:  # noqa: FBT0
         try:
             with _interruptible():
                 code = _play(Options(sink, seed, items), folder, show)
-        except DemoFailed as error:
+        except (DemoFailed, ServerFailed, JarsUnavailable, JavaMissing) as error:
             show.say(f"FAILED: {error}")
         except Interrupted:
             show.say("interrupted: everything has been stopped")
@@ -126,7 +130,19 @@ def _move(stage: Stage, options: Options, show: Screen) -> Result:
     return Result(journal, ready, comparison, crashes, watch.backfill_seconds)
 
 
+def _fetch(sink: str, show: Screen) -> None:
+    """Have all jars at hand before a server needs them; on all but the first run they are."""
+
+    def fetched(progress: JarProgress) -> None:
+        show.bar(name, progress.done, progress.total, progress.coordinate)
+
+    with show.phase("jars", "checking the jars of the JVM parts; missing ones are fetched once, into a cache"):
+        for name in ("dynamodb-local", "kcl", *(["cassandra"] if sink == "cassandra" else [])):
+            jars.ensure(name, fetched)
+
+
 def _prepare(stage: Stage, options: Options, show: Screen) -> None:
+    _fetch(options.sink, show)
     others = "an S3 server and a Cassandra node" if options.sink == "cassandra" else "an S3 server"
     with show.phase("servers", f"starting DynamoDB Local, and beside it {others}"):
         stage.open()

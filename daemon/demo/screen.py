@@ -1,5 +1,6 @@
 """What the demo shows: live bars on a terminal, plain lines with the time when it is none."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -131,7 +132,8 @@ class LiveScreen(Screen):
 
 def screen() -> Screen:
     """The one that fits where the output goes."""
-    console = Console()
+    # The stream as it is now: the library that fetches jars prints, and is silenced by swapping sys.stdout.
+    console = Console(file=sys.stdout)
     return LiveScreen(console) if console.is_terminal else Screen(console)
 
 

@@ -133,6 +133,7 @@ def isolate(folder: Path) -> None:
         "AWS_CONFIG_FILE": str(folder / "no-aws-config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(folder / "no-aws-credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",
+        "TMPDIR": str(folder),  # what a killed process leaves behind goes away with the folder
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
