@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from daemon.apply import Deliver, deliver
-from daemon.control import Conflict, Control, Part
+from daemon.control import Control, Part
 from daemon.source import files
 from daemon.source.export import ExportUnusable
 from daemon.source.files import Row
@@ -86,12 +86,15 @@ def _batches(blocks: Iterable[list[Row]], size: int) -> Iterator[list[Row]]:
 
 
 class Ledger:
-    """Writes a part's progress, now and then, and its end."""
+    """Writes a part's progress, now and then, and its end.
 
-    def __init__(self, control: Control, record: str, revision: int) -> None:
+    Two workers may have the same part for a while, after a crash of the service for instance. They load the same
+    rows, and each accounts for a whole pass of its own: so the last word counts, and a part that is done stays done.
+    """
+
+    def __init__(self, control: Control, record: str) -> None:
         self._control = control
         self._record = record
-        self._revision = revision
         self._written_at = time.monotonic()
 
     def progress(self, part: Part) -> None:
@@ -100,8 +103,8 @@ class Ledger:
             self.write(part)
 
     def write(self, part: Part) -> None:
-        """Now. Raises Conflict when another worker has the same part."""
-        self._revision = self._control.put(self._record, part, self._revision)
+        """Now."""
+        self._control.update(self._record, Part, lambda known: known if known and known.done else part)
         self._written_at = time.monotonic()
 
 
@@ -115,10 +118,10 @@ def load_share(
     parts = control.all(PARTS, Part)
     faults = []
     for name in mine({name: part for name, (part, _) in parts.items()}, index, of):
-        part, revision = parts[name]
+        part, _ = parts[name]
         if part.done:
             continue
-        fault = _load_one(Ledger(control, PARTS + name, revision), part, load)
+        fault = _load_one(Ledger(control, PARTS + name), part, load)
         if fault is not None:
             faults.append(fault)
     if faults:
@@ -136,9 +139,5 @@ def _load_one(ledger: Ledger, part: Part, load: Callable[[Part, Callable[[Part],
         log.error("part_failed", part=part.name, error=str(error))  # noqa: TRY400  the sentence says it all
         ledger.write(msgspec.structs.replace(part, error=str(error)))
         return str(error)
-    except Conflict:
-        # Another worker loads the same part: its account counts, the rows are the same.
-        log.warning("part_claimed_by_another", part=part.name)
-        return None
     log.info("part_done", part=part.name, rows=done.rows_read, seconds=round(time.monotonic() - started, 1))
     return None

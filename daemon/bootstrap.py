@@ -30,16 +30,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", type=Path, default=PROJECT / ".venv")
     parser.add_argument("--lock", type=Path, default=PROJECT / "requirements.lock")
+    parser.add_argument("--no-editable", action="store_true", help="copy moveout in: for an image")
     options = parser.parse_args()
     try:
-        _set_up(options.venv, options.lock)
+        _set_up(options.venv, options.lock, editable=not options.no_editable)
     except CannotSetUp as error:
         sys.stderr.write(f"set-up: {error}\n")
         return 1
     return 0
 
 
-def _set_up(venv: Path, lock: Path) -> None:
+def _set_up(venv: Path, lock: Path, *, editable: bool) -> None:
     if sys.version_info < PYTHON_MIN:
         found = ".".join(map(str, sys.version_info[:3]))
         raise CannotSetUp(
@@ -54,7 +55,7 @@ def _set_up(venv: Path, lock: Path) -> None:
     _make_venv(venv)
     python = venv / "bin" / "python"
     with tempfile.TemporaryDirectory() as folder:
-        _install(python, lock, Path(folder))
+        _install(python, lock, Path(folder), editable=editable)
     stamp.write_text(wanted)
     say(f"the Python environment is ready after {time.monotonic() - began:.0f} s")
 
@@ -82,7 +83,7 @@ def _make_venv(venv: Path) -> None:
         )
 
 
-def _install(python: Path, lock: Path, folder: Path) -> None:
+def _install(python: Path, lock: Path, folder: Path, *, editable: bool) -> None:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     say("installing locked packages, each checked against its hash")
     # amazon-kclpy comes as source, and its setup downloads 60 jars that we do not use: our own set is
@@ -90,7 +91,7 @@ def _install(python: Path, lock: Path, folder: Path) -> None:
     environment = {"KCL_MVN_REPO_SEARCH_URL": _empty_jars(python, lock, folder).as_uri() + "/"}
     _run([*pip, "--require-hashes", "-r", str(lock)], environment)
     say("installing moveout itself")
-    _run([*pip, "--no-deps", "--editable", str(PROJECT)], {})
+    _run([*pip, "--no-deps", *(["--editable"] if editable else []), str(PROJECT)], {})
 
 
 def _empty_jars(python: Path, lock: Path, folder: Path) -> Path:

@@ -220,6 +220,10 @@ def _guarded(act: Any) -> None:
 
     from daemon.apply import ChangeRejected
     from daemon.backfill import BackfillIncomplete
+    from daemon.java.compile import NotCompiled
+    from daemon.java.jars import JarsUnavailable
+    from daemon.java.jre import JavaMissing
+    from daemon.kcl.properties import UnusableSetting
     from daemon.preflight import CheckFailed
     from daemon.retry import Abandoned
     from daemon.server import ListenFailed
@@ -230,6 +234,10 @@ def _guarded(act: Any) -> None:
     except CheckFailed as error:
         refuse(EXIT_REFUSED, str(error))
     except ListenFailed as error:
+        refuse(EXIT_USAGE, str(error))
+    except (JavaMissing, JarsUnavailable, NotCompiled) as error:
+        refuse(EXIT_REFUSED, str(error))
+    except UnusableSetting as error:
         refuse(EXIT_USAGE, str(error))
     except (BackfillIncomplete, ChangeRejected, SinkError) as error:
         refuse(EXIT_REFUSED, str(error))

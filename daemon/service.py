@@ -21,8 +21,9 @@ from daemon.app import Parts
 from daemon.backfill import PARTS
 from daemon.control import Conflict, Control, Migration, Part, ShardState
 from daemon.cutover import Limits, Observation
+from daemon.java.jre import java
 from daemon.kcl.jvm import EXIT_GAP
-from daemon.kcl.start import kcl_daemon
+from daemon.kcl.start import kcl_daemon, worker_id
 from daemon.leader import Leadership
 from daemon.metrics import ProcessHealth
 from daemon.phase import Phase
@@ -55,8 +56,8 @@ class Service:
         self._config = known.config
         self._config_path = config_path
         self._control: Control = known.control
-        owner = f"{os.uname().nodename}/{os.getpid()}"
-        self._leadership = Leadership(self._control, self._config.tail.worker_id or owner)
+        # The KCL's worker id: one process per id, and after a crash it need not wait for its own lease.
+        self._leadership = Leadership(self._control, worker_id(self._config))
         self._limits = Limits(self._config.ready.max_lag_seconds, self._config.ready.stable_for_seconds)
         self._stop = threading.Event()
         self._looped_at = time.monotonic()
@@ -95,6 +96,7 @@ class Service:
     def _begin(self) -> None:
         """Checks once, before anything is touched; a migration that was begun goes on."""
         _ = self._parts.facts
+        java()
         self._control.create_table()
         found = self._control.get("migration", Migration)
         if found is not None and found[0].phase is not Phase.CREATED:

@@ -6,17 +6,23 @@ import sys
 import tempfile
 from pathlib import Path
 
+import structlog
+
 from daemon import log as logs
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Migration
 from daemon.java import jars
 from daemon.java.compile import compiled
+from daemon.java.jars import JarProgress
 from daemon.java.jre import java
 from daemon.kcl.jvm import StreamsDaemon, java_flags
 from daemon.kcl.properties import KclSettings, render
 
+log = structlog.get_logger()
+
 LAUNCHER = Path(__file__).with_name("launcher")
+JARS_SAID = 20
 NAME_LENGTH_MAX = 200  # the KCL adds suffixes, DynamoDB allows 255
 
 
@@ -38,10 +44,20 @@ def kcl_daemon(known: Parts, config_path: Path) -> StreamsDaemon:
 
 def command(heap_mib: int, properties: Path) -> list[str]:
     """What starts the launcher; compiles it first where that was not done yet."""
-    library = jars.ensure("kcl")
-    classes = compiled(sorted(LAUNCHER.glob("*.java")), library)
+    library = jars.ensure("kcl", _say)
+    classes = launcher_classes(library)
     flags = java_flags(heap_mib, LAUNCHER / "logback.xml")
     return [str(java()), *flags, "-cp", f"{classes}{os.pathsep}{library}/*", "StreamsDaemon", str(properties)]
+
+
+def launcher_classes(library: Path) -> Path:
+    """The launcher's classes. Raises NotCompiled, JavaMissing."""
+    return compiled(sorted(LAUNCHER.glob("*.java")), library)
+
+
+def _say(progress: JarProgress) -> None:
+    if progress.done % JARS_SAID == 0 or progress.done == progress.total:
+        log.info("jars_fetched", done=progress.done, of=progress.total)
 
 
 def kcl_settings(config: Config, stream_arn: str, config_path: Path) -> KclSettings:
@@ -50,7 +66,7 @@ def kcl_settings(config: Config, stream_arn: str, config_path: Path) -> KclSetti
     return KclSettings(
         stream_arn=stream_arn,
         application_name=application_name(config.migration, stream_arn),
-        worker_id=tail.worker_id or os.uname().nodename,
+        worker_id=worker_id(config),
         region=config.source.region,
         executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path)),
         endpoint_url=config.source.endpoint_url,
@@ -58,6 +74,11 @@ def kcl_settings(config: Config, stream_arn: str, config_path: Path) -> KclSetti
         idle_millis=tail.idle_millis,
         shard_audit_millis=tail.shard_audit_seconds * 1000,
     )
+
+
+def worker_id(config: Config) -> str:
+    """The name of this replica: stable over restarts, and no other replica's."""
+    return config.tail.worker_id or os.uname().nodename
 
 
 def application_name(migration: str, stream_arn: str) -> str:

@@ -1,0 +1,179 @@
+"""The contract of a sink over every sink, on real servers; then what is particular to each."""
+
+import pytest
+from sink_contract import BASE, KEY, TEXT_KEYS, TestSinkContract, apply, deleted, held, put
+
+from sinks.cassandra.options import CassandraOptions
+from sinks.cassandra.sink import CassandraSink
+from sinks.change import Change, Item, Key, KeyAttribute, KeySchema
+from sinks.dynamodb.options import DynamoDbOptions
+from sinks.dynamodb.sink import DynamoDbSink
+from sinks.memory import MemorySink
+from sinks.sink import SinkMisconfigured, SinkUnavailable, TargetMissing
+
+pytestmark = pytest.mark.server
+
+
+def maker(build, fresh_name):
+    """A function that opens sinks on a fresh table, or on the last one again; and one that closes them all."""
+    opened, state = [], {}
+
+    def make(keys, *, fresh=True, **options):
+        if fresh:
+            state["table"] = fresh_name()
+        sink = build(state["table"], keys, **options)
+        sink.open()
+        opened.append(sink)
+        return sink
+
+    return make, lambda: [sink.close() for sink in opened]
+
+
+class TestMemory(TestSinkContract):
+    @pytest.fixture
+    def make_sink(self, fresh_name):
+        tables = {}
+        make, close = maker(lambda table, _: tables.setdefault(table, MemorySink()), fresh_name)
+        yield make
+        close()
+
+
+class TestCassandra(TestSinkContract):
+    @pytest.fixture
+    def build(self, cassandra):
+        def build(table, keys, **options):
+            settings = {"keyspace": "moved", "table": table, "create_table": True, **options}
+            place = {"contact_points": [cassandra.host], "port": cassandra.port, "local_datacenter": "datacenter1"}
+            return CassandraSink(CassandraOptions(**place, **settings), keys)
+
+        return build
+
+    @pytest.fixture
+    def make_sink(self, build, fresh_name):
+        make, close = maker(build, fresh_name)
+        yield make
+        close()
+
+    def test_a_keyspace_that_does_not_exist_is_named_with_its_statement(self, build):
+        with pytest.raises(SinkMisconfigured, match='CREATE KEYSPACE "nowhere"'):
+            build("t", TEXT_KEYS, keyspace="nowhere").open()
+
+    def test_a_missing_table_is_named_with_its_ddl_unless_it_may_be_created(self, build):
+        with pytest.raises(TargetMissing, match=r"CREATE TABLE IF NOT EXISTS"):
+            build("absent", TEXT_KEYS, create_table=False).open()
+
+    def test_a_table_with_another_key_is_refused(self, make_sink, build):
+        make_sink(TEXT_KEYS)
+        table = make_sink(TEXT_KEYS)._options.table
+        with pytest.raises(SinkMisconfigured, match="primary key"):
+            build(table, KeySchema(KeyAttribute("customer", "S"))).open()
+        with pytest.raises(SinkMisconfigured, match="is text, not decimal"):
+            build(table, KeySchema(KeyAttribute("customer", "N"), KeyAttribute("order", "S"))).open()
+
+    @pytest.mark.parametrize("setting", ["gc_grace_seconds = 60", "default_time_to_live = 60"])
+    def test_a_table_that_would_lose_rows_or_deletions_is_refused_with_the_alter(self, make_sink, build, setting):
+        sink = make_sink(TEXT_KEYS)
+        table = sink._options.table
+        sink._active().execute(f'ALTER TABLE moved."{table}" WITH {setting}')
+        with pytest.raises(SinkMisconfigured, match=f'ALTER TABLE "moved"."{table}" WITH'):
+            build(table, TEXT_KEYS).open()
+
+    def test_a_row_that_is_too_large_is_rejected_and_the_others_are_stored(self, make_sink):
+        sink = make_sink(TEXT_KEYS)
+        huge = put(Key("huge", "1"), 1, big="x" * (17 << 20))
+        rejections = sink.apply([huge, put(KEY, 1, a="x")])
+        assert [rejection.change for rejection in rejections] == [huge]
+        assert held(sink)[1]["a"] == "x"
+
+    def test_a_key_too_long_for_cql_is_rejected(self, make_sink):
+        rejections = make_sink(TEXT_KEYS).apply([put(Key("k" * 70_000, "1"), 1)])
+        assert len(rejections) == 1
+
+    def test_a_table_dropped_under_our_hands_is_no_rows_fault(self, make_sink):
+        sink = make_sink(TEXT_KEYS)
+        sink._active().execute(f'DROP TABLE moved."{sink._options.table}"')
+        with pytest.raises(SinkMisconfigured):
+            sink.apply([put(KEY, 1, a="x")])
+
+    def test_a_frozen_node_is_unavailable_and_the_batch_can_be_applied_again(self, make_sink, cassandra):
+        sink = make_sink(TEXT_KEYS, request_timeout_seconds=1.0)
+        cassandra.freeze()
+        try:
+            with pytest.raises(SinkUnavailable):
+                sink.apply([put(KEY, 1, a="x")])
+        finally:
+            cassandra.thaw()
+        apply(sink, put(KEY, 1, a="x"))
+        assert held(sink)[0] == 1
+
+    def test_nobody_at_the_address_is_unavailable_and_says_where_it_looked(self, build):
+        with pytest.raises(SinkUnavailable, match=r"127\.0\.0\.1:1 .*local_datacenter"):
+            build("t", TEXT_KEYS).__class__(
+                CassandraOptions(
+                    contact_points=["127.0.0.1"], port=1, local_datacenter="datacenter1", keyspace="moved", table="t"
+                ),
+                TEXT_KEYS,
+            ).open()
+
+    def test_a_key_attribute_named_like_one_of_our_columns_is_refused(self, build):
+        with pytest.raises(SinkMisconfigured, match="'attrs'"):
+            build("collides", KeySchema(KeyAttribute("attrs", "S"))).open()
+
+
+class TestDynamoDb(TestSinkContract):
+    @pytest.fixture
+    def build(self, dynamodb):
+        def build(table, keys, **options):
+            settings = {"table": table, "create_table": True, "endpoint_url": dynamodb.endpoint_url, **options}
+            return DynamoDbSink(DynamoDbOptions(kind="dynamodb", region="us-east-1", **settings), keys)
+
+        return build
+
+    @pytest.fixture
+    def make_sink(self, build, fresh_name):
+        make, close = maker(build, fresh_name)
+        yield make
+        close()
+
+    def test_a_missing_table_is_named_unless_it_may_be_created(self, build):
+        with pytest.raises(TargetMissing, match=r"target\.create_table"):
+            build("absent", TEXT_KEYS, create_table=False).open()
+
+    def test_a_table_with_another_key_is_refused(self, make_sink, build):
+        table = make_sink(TEXT_KEYS)._options.table
+        with pytest.raises(SinkMisconfigured, match=r"customer \(S\), order \(S\).*id \(N\)"):
+            build(table, KeySchema(KeyAttribute("id", "N"))).open()
+
+    def test_a_table_with_items_that_are_not_ours_is_refused(self, make_sink, build, client):
+        table = make_sink(TEXT_KEYS)._options.table
+        client.put_item(TableName=table, Item={"customer": {"S": "x"}, "order": {"S": "1"}})
+        with pytest.raises(SinkMisconfigured, match="must start empty"):
+            build(table, TEXT_KEYS).open()
+
+    def test_an_item_with_the_hidden_attribute_of_its_own_is_rejected(self, make_sink):
+        rejections = make_sink(TEXT_KEYS).apply([put(KEY, 1, **{"moveout:version": "mine"})])
+        assert "version_attribute" in rejections[0].reason
+
+    def test_an_item_that_no_longer_fits_with_its_version_is_rejected_and_the_others_are_stored(self, make_sink):
+        sink = make_sink(TEXT_KEYS)
+        full = put(Key("full", "1"), 1, big="x" * (400 * 1024 - 30))
+        rejections = sink.apply([full, put(KEY, 1, a="x")])
+        assert [rejection.change for rejection in rejections] == [full]
+        assert held(sink)[1]["a"] == "x"
+
+    def test_an_update_that_stands_behind_a_resurrected_row_is_swept_with_it(self, make_sink):
+        sink = make_sink(TEXT_KEYS)
+        apply(sink, deleted(KEY, 100))
+        sink.load([put(KEY, 50, a="late backfill row")])
+        apply(sink, put(KEY, 90, a="replayed older update"))
+        sink.settle()
+        assert held(sink) is None
+
+    def test_a_target_that_does_not_answer_is_unavailable(self, build):
+        sink = build("t", TEXT_KEYS, endpoint_url="http://127.0.0.1:1")
+        with pytest.raises(SinkUnavailable):
+            sink.open()
+
+    def test_bytes_that_are_no_item_are_rejected_and_not_sent(self, make_sink):
+        rejections = make_sink(TEXT_KEYS).apply([Change(KEY, BASE, Item(b'{"customer":{"S":"alice"},"order":'))])
+        assert len(rejections) == 1
