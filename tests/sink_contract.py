@@ -13,7 +13,7 @@ from sinks.attributes import encode_item
 from sinks.change import Change, Item, Key, KeyAttribute, KeySchema
 from sinks.sink import BulkLoad
 
-__all__ = ["TestSinkContract"]
+__all__ = ["SinkContract"]
 
 TEXT_KEYS = KeySchema(KeyAttribute("customer", "S"), KeyAttribute("order", "S"))
 NUMBER_KEYS = KeySchema(KeyAttribute("n", "N"), KeyAttribute("at", "N"))
@@ -41,7 +41,7 @@ def apply(sink, *changes):
         assert list(sink.apply([change])) == []
 
 
-class TestSinkContract:
+class SinkContract:
     @pytest.fixture
     def sink(self, make_sink):
         return make_sink(TEXT_KEYS)

@@ -6,7 +6,6 @@
 import argparse
 import contextlib
 import hashlib
-import io
 import os
 import shutil
 import sys
@@ -20,6 +19,7 @@ from typing import NamedTuple
 LOCK = Path(__file__).with_name("jars.lock")
 THREADS = 8
 ATTEMPTS = 3
+BLOCK_BYTES = 1 << 16
 
 
 class JarsUnavailable(Exception):
@@ -153,8 +153,12 @@ def _from_maven(coordinate: str, target: Path) -> None:
     """From the default repository of PyPI's maven-artifact, so that no host is named here."""
     from maven_artifact import Artifact, Downloader
 
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints each step
-        Downloader().download(Artifact.parse(coordinate), filename=str(target))
+    maven = Downloader()
+    # Not its download(): that prints each step, and would be asked from eight threads at once.
+    url = maven.resolver.uri_for_artifact(Artifact.parse(coordinate))
+    with maven.requestor.request(url, None, stream=True) as answer, target.open("wb") as file:
+        for block in answer.iter_content(chunk_size=BLOCK_BYTES):
+            file.write(block)
 
 
 def _link(jars: list[Jar], folder: Path) -> None:

@@ -36,8 +36,9 @@ def kcl_daemon(known: Parts, config_path: Path) -> StreamsDaemon:
     if found is None or not found[0].stream_arn:
         raise NotAnchored(f"migration {known.config.migration!r} has no anchor yet")
     settings = kcl_settings(known.config, found[0].stream_arn, config_path)
-    # The launcher reads it once at its start; nothing in it is secret, and the next start makes it anew.
-    properties = Path(tempfile.gettempdir()) / f"moveout-{known.config.migration}-{os.getpid()}.properties"
+    # The launcher reads it once at its start; nothing in it is secret, and the next start makes the same file anew.
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", settings.worker_id)
+    properties = Path(tempfile.gettempdir()) / f"moveout-{known.config.migration}-{name}.properties"
     properties.write_text(render(settings))
     return StreamsDaemon(command(known.config.tail.jvm_heap_mib, properties), logs.export_path())
 

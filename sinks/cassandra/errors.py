@@ -20,17 +20,10 @@ UNBINDABLE = (TypeError, ValueError, AttributeError, OverflowError)
 def is_rejection(error: Exception) -> bool:
     """True when this row can never be stored: too large, a null key, a value that does not fit.
 
-    A missing table or column raises InvalidRequest as well, with another message: that is no row's fault.
+    A missing table or column raises InvalidRequest as well, with other words: the caller looks at the schema again
+    before it believes that a row is at fault.
     """
-    if isinstance(error, InvalidRequest):
-        return not names_schema(error)
-    return isinstance(error, UNBINDABLE)
-
-
-def names_schema(error: Exception) -> bool:
-    """True when InvalidRequest is about the table and not about the row."""
-    text = str(error).lower()
-    return any(sign in text for sign in ("unconfigured table", "table does not exist", "keyspace", "undefined"))
+    return isinstance(error, (InvalidRequest, *UNBINDABLE))
 
 
 def as_sink_error(error: Exception) -> SinkError:

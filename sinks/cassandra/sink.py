@@ -35,7 +35,7 @@ class CassandraSink:
         """Connect, create the table if asked to, check it, prepare the statements."""
         self._session = self._connect()
         try:
-            self._check_table()
+            self._check_table(may_create=self._options.create_table)
             self._insert = self._prepare(schema.insert_statement)
             self._delete = self._prepare(schema.delete_statement)
             self._select = self._prepare(schema.select_statement)
@@ -46,7 +46,9 @@ class CassandraSink:
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """One INSERT or DELETE per key, at the change's version, all in flight together."""
         pending = newest(changes)
-        rejections, statements, sent = [], [], []
+        rejections: list[Rejection] = []
+        refused: list[Rejection] = []
+        statements, sent = [], []
         for change in pending:
             try:
                 statements.append(self._bound(change))
@@ -58,7 +60,11 @@ class CassandraSink:
                 continue
             if not is_rejection(failure):
                 raise as_sink_error(failure) from failure
-            rejections.append(Rejection(change, f"the target refuses this row: {failure}"))
+            refused.append(Rejection(change, f"the target refuses this row: {failure}"))
+        if refused:
+            # A missing table or column raises the same error as a row that is too large.
+            self._check_table(may_create=False)
+        rejections += refused
         return rejections
 
     def read(self, keys: Sequence[Key]) -> Mapping[Key, Stored]:
@@ -122,7 +128,7 @@ class CassandraSink:
             )
         return known
 
-    def _check_table(self) -> None:
+    def _check_table(self, *, may_create: bool) -> None:
         options, metadata = self._options, self._metadata()
         keyspace = metadata.keyspaces.get(options.keyspace)
         if keyspace is None:
@@ -131,15 +137,15 @@ class CassandraSink:
                 "WITH replication = {'class': 'NetworkTopologyStrategy', '<data centre>': 3}"
             )
         if options.table not in keyspace.tables:
-            self._create_table()
+            self._create_table(may_create=may_create)
             keyspace = self._metadata().keyspaces[options.keyspace]
         faults = list(schema.differences(keyspace.tables[options.table], options, self._keys))
         if faults:
             raise SinkMisconfigured(f"table {schema.qualified(options)} cannot take the move: " + "; ".join(faults))
 
-    def _create_table(self) -> None:
+    def _create_table(self, *, may_create: bool) -> None:
         statement = schema.create_statement(self._options, self._keys)
-        if not self._options.create_table:
+        if not may_create:
             raise TargetMissing(
                 f"table {schema.qualified(self._options)} does not exist. "
                 f"Set target.create_table: true, or create it:\n{statement}"
