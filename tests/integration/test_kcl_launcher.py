@@ -29,13 +29,13 @@ class Tail:
         self.folder, self.server = folder, server
         self.client = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=server.endpoint_url)
         self.client.create_table(
-            TableName="t",
+            TableName="probed",
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             BillingMode="PAY_PER_REQUEST",
             StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         )
-        self.arn = self.client.describe_table(TableName="t")["Table"]["LatestStreamArn"]
+        self.arn = self.client.describe_table(TableName="probed")["Table"]["LatestStreamArn"]
         self.daemon = None
         self.written = 0
 
@@ -57,7 +57,7 @@ class Tail:
     def write(self, count):
         for _ in range(count):
             self.written += 1
-            self.client.put_item(TableName="t", Item={"id": {"S": "a"}, "n": {"N": str(self.written)}})
+            self.client.put_item(TableName="probed", Item={"id": {"S": "a"}, "n": {"N": str(self.written)}})
 
     def seen(self):
         path = self.folder / "seen.jsonl"
