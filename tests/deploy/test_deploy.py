@@ -1,0 +1,89 @@
+"""What is deployed is what the code knows: metrics, options, commands and links."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from daemon import metrics
+from daemon.cli import app
+from daemon.config import load
+from daemon.control import Migration
+from daemon.cutover import Limits, Observation
+from daemon.metrics import ProcessHealth
+from daemon.phase import Phase
+from daemon.service import STOP_GRACE_SECONDS
+from daemon.signal.document import Progress, Tail, document
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+RULES = yaml.safe_load((DEPLOY / "prometheus" / "moveout.rules.yaml").read_text())["groups"][0]["rules"]
+MANIFESTS = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in (DEPLOY / "kubernetes").glob("*.yaml")
+    if path.stem != "moveout"
+}
+
+
+def samples():
+    seen = Observation(1.0, 1, 1, 1, 1, None, 0.5, "", None)
+    made = document("m", Migration(phase=Phase.REPLICATING), seen, Limits(1, 1), Progress(1, 1.0, Tail(*[0] * 7)))
+    health = ProcessHealth(leader=True, jvm_restarts=0, worker_restarts=0, observed_at=1.0)
+    found = metrics.registry(lambda: made, lambda: health).collect()
+    return [sample for metric in found for sample in metric.samples]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_every_metric_and_label_of_an_alert_is_one_that_the_code_declares(rule):
+    declared = {sample.name: sample.labels for sample in samples()}
+    used = set(re.findall(r"\bmoveout_\w+", rule["expr"]))
+    assert used
+    assert used <= set(declared)
+    for name, matchers in re.findall(r"(moveout_\w+)\{([^}]*)\}", rule["expr"]):
+        for label, value in re.findall(r'(\w+)="([^"]*)"', matchers):
+            assert value in {s.labels.get(label) for s in samples() if s.name == name}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_every_alert_says_what_it_means_and_links_to_an_answer_that_exists(rule):
+    headings = re.findall(r"^## (.*)$", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert rule["annotations"]["summary"]
+    assert rule["annotations"]["description"]
+    assert rule["annotations"]["runbook_url"].split("#")[1] in anchors
+
+
+@pytest.mark.parametrize("name", ["deployment", "backfill-job"])
+def test_manifests_run_commands_that_exist(name):
+    container = MANIFESTS[name]["spec"]["template"]["spec"]["containers"][0]
+    assert container["args"][0] in {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_the_grace_of_a_pod_is_longer_than_our_drain():
+    assert (
+        MANIFESTS["deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > STOP_GRACE_SECONDS + 10
+    )
+
+
+def test_the_job_cuts_the_work_into_as_many_shares_as_it_has_pods():
+    job = MANIFESTS["backfill-job"]["spec"]
+    arguments = job["template"]["spec"]["containers"][0]["args"]
+    assert arguments[arguments.index("--of") + 1] == str(job["completions"])
+
+
+def test_the_configuration_in_the_manifests_is_good_and_leaves_the_files_to_the_job():
+    assert load(DEPLOY / "kubernetes" / "moveout.yaml").backfill.workers == 0
+
+
+def test_kustomize_names_only_files_that_exist():
+    kustomization = MANIFESTS["kustomization"]
+    for name in [*kustomization["resources"], *kustomization["configMapGenerator"][0]["files"]]:
+        assert (DEPLOY / "kubernetes" / name).exists()
+
+
+def test_the_image_uses_files_that_exist():
+    dockerfile = (DEPLOY.parent / "Dockerfile").read_text()
+    for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE):
+        for name in line.split():
+            assert (DEPLOY.parent / name).exists(), name
