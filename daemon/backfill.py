@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from daemon.apply import Deliver, deliver
+from daemon.apply import ChangeRejected, Deliver, deliver
 from daemon.control import Control, Part
 from daemon.source import files
 from daemon.source.export import ExportUnusable
@@ -135,7 +135,7 @@ def _load_one(ledger: Ledger, part: Part, load: Callable[[Part, Callable[[Part],
     try:
         done = load(part, ledger.progress)
         ledger.write(done)
-    except ExportUnusable as error:
+    except (ExportUnusable, ChangeRejected) as error:
         log.error("part_failed", part=part.name, error=str(error))  # noqa: TRY400  the sentence says it all
         ledger.write(msgspec.structs.replace(part, error=str(error)))
         return str(error)

@@ -52,8 +52,14 @@ def coverage(
         rounds = {leaf.id: _round(leaf, stream.shards, states) for leaf in leaves}
         slowest = min(rounds, key=lambda shard: rounds[shard])
         proven = min(rounds[slowest], listed_after)
-        reason = f"round {proven} of heartbeats has come through; {slowest} is the last shard"
+        reason = _progress(proven, slowest)
     return Coverage(proven, reason, len(leaves), len(unowned))
+
+
+def _progress(proven: int, slowest: str) -> str:
+    if proven:
+        return f"round {proven} of heartbeats has come through every shard"
+    return f"no heartbeat has come through {slowest} yet: it is read from further back, or the KCL still starts"
 
 
 def _only_children(stream: Stream, sibling_seconds: float) -> Iterator[str]:

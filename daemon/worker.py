@@ -22,7 +22,7 @@ ANCHOR_POLL_SECONDS = 2.0
 
 
 def run(known: Parts, index: int, of: int) -> None:
-    """Load this worker's share. Raises BackfillIncomplete, Abandoned, ChangeRejected, SinkMisconfigured."""
+    """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
     migration = _anchored(known)
     sink = Retrying(known.sink(), on_trouble=_trouble, wanted=_wanted)
     sink.open()

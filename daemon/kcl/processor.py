@@ -3,6 +3,7 @@
 Runs in a process of its own that the JVM starts, one per shard.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -209,6 +210,9 @@ class OrDie:
                 log.critical("shard_failed", error=f"{type(error).__name__}: {error}", during=name)
                 traceback.print_exc(file=sys.stderr)
                 sys.stderr.flush()
+                # Where it can still be written down, `moveout status` tells why shards keep ending.
+                with contextlib.suppress(Exception):
+                    self._inner.trouble(f"{type(error).__name__}: {error}")
                 self._die(1)
 
         return guarded

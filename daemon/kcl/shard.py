@@ -59,6 +59,11 @@ class LazyProcessor:
         self._inner = _processor(self._parts)
         self._inner.initialize(start)
 
+    def trouble(self, message: str | None) -> None:
+        """Written down in the shard's record, once there is one."""
+        if self._inner is not None:
+            self._inner.trouble(message)
+
     def __getattr__(self, name: str) -> Any:
         """Everything else is the processor's."""
         return getattr(self._inner, name)

@@ -80,12 +80,13 @@ class Progress(NamedTuple):
 def document(name: str, migration: Migration, seen: Observation, limits: Limits, progress: Progress) -> Document:
     """Pure: the same observations give the same document."""
     lag = cutover.lag_seconds(migration, seen)
+    conditions = cutover.conditions(migration, seen, limits)
     through = seen.applied_through
     return Document(
         migration=name,
         epoch=migration.epoch,
         phase=migration.phase,
-        message=migration.message,
+        message=_sentence(migration, conditions),
         published_at=iso(seen.now),
         ready=Ready(
             readers=migration.ready_since is not None,
@@ -100,8 +101,16 @@ def document(name: str, migration: Migration, seen: Observation, limits: Limits,
         ),
         backfill=_backfill(seen, progress.items_per_second),
         tail=progress.tail,
-        conditions=cutover.conditions(migration, seen, limits),
+        conditions=conditions,
     )
+
+
+def _sentence(migration: Migration, conditions: list[Condition]) -> str:
+    """Why it is where it is: the decision's sentence, or what is waited for now, with today's figures."""
+    failed = next((condition for condition in conditions if not condition.status), None)
+    if migration.phase is not Phase.REPLICATING or failed is None:
+        return migration.message
+    return f"waiting for {failed.type}: {failed.message}"
 
 
 def _backfill(seen: Observation, per_second: float) -> Backfill:

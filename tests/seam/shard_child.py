@@ -42,7 +42,7 @@ def claim(shard, _):
     control = MemoryControl()
 
     def put(state, revision):
-        did("durable", positions=[p.sequence for p in state.positions], ended=state.ended)
+        did("durable", positions=[p.sequence for p in state.positions], ended=state.ended, trouble=state.trouble)
         return control.put(shard, state, revision)
 
     claimed = Claimed(ShardState(anchor=0), 0, put)

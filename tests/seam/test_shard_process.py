@@ -112,6 +112,7 @@ def test_an_exception_ends_the_process_and_the_batch_is_never_reported_as_done(j
     assert kcl.process.wait(20) == 1
     assert kcl.checkpoints == []
     assert "on fire" in kcl.process.stderr.read()
+    assert kcl.steps()[-1]["trouble"] == "RuntimeError: the target database is on fire"
 
 
 def test_without_our_guard_the_stock_loop_would_report_the_lost_batch_as_done(java):

@@ -7,7 +7,6 @@ from fakes import FlakySink, MemoryControl, ObjectStore
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.apply import ChangeRejected
 from daemon.backfill import BackfillIncomplete, load_part, load_share, mine, part_names
 from daemon.control import Part
 from sinks.change import Key, KeyAttribute, KeySchema
@@ -84,11 +83,16 @@ def test_a_file_with_fewer_rows_than_the_manifest_says_is_never_done():
     assert not export.parts()[0].done
 
 
-def test_a_row_that_the_target_can_never_store_stops_the_worker_and_says_which():
-    export = Export(10)
-    with pytest.raises(ChangeRejected, match=r"0-0.*too odd"):
-        export.load(into=lambda changes: [Rejection(changes[0], "too odd")])
-    assert not export.parts()[0].done
+def test_a_row_that_the_target_can_never_store_keeps_its_file_open_and_is_named():
+    export = Export(10, 10)
+
+    def refusing(changes):
+        return [Rejection(change, "too odd") for change in changes if change.key == Key("0-0")]
+
+    with pytest.raises(BackfillIncomplete, match=r"0-0.*too odd"):
+        export.load(into=refusing)
+    assert [part.done for part in export.parts()] == [False, True]
+    assert "too odd" in export.parts()[0].error
 
 
 def test_heartbeats_that_the_export_caught_are_counted_and_left_out():
