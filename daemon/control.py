@@ -94,8 +94,29 @@ class ShardState(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, positions=kept, **changes)
 
 
+class Tally(msgspec.Struct, frozen=True):
+    """Counts of shards: records delivered, changes applied, deletions by TTL, shards read to their end."""
+
+    records: int = 0
+    applied: int = 0
+    expired: int = 0
+    ended: int = 0
+
+    def plus(self, state: ShardState) -> "Tally":
+        """With one more shard."""
+        return Tally(
+            self.records + state.records,
+            self.applied + state.applied,
+            self.expired + state.expired,
+            self.ended + state.ended,
+        )
+
+
 class Proof(msgspec.Struct, frozen=True):
-    """Rounds of heartbeats: the last one begun, the last one proven and the instant that it proves."""
+    """Rounds of heartbeats: the last one begun, the last one proven and the instant that it proves.
+
+    `archived` counts the shards whose records were dropped, after they had left the stream.
+    """
 
     round: int = 0
     proven_round: int = 0
@@ -103,6 +124,7 @@ class Proof(msgspec.Struct, frozen=True):
     reason: str = "no round of heartbeats has come through yet"
     shards_unowned: int = 0
     shards_open: int = 0
+    archived: Tally = Tally()
 
 
 class Leader(msgspec.Struct, frozen=True):
@@ -178,6 +200,10 @@ class Control:
                 raise Conflict(f"{record} of {self._migration} is not at revision {revision} any more") from error
             raise
         return revision + 1
+
+    def delete(self, record: str) -> None:
+        """Forget a record; nothing when it is not there."""
+        self._client.delete_item(TableName=self._table, Key=self._key(record))
 
     def update(self, record: str, kind: type[T], change: Callable[[T | None], T]) -> T:
         """Read, change, write; again when somebody else was quicker."""

@@ -86,6 +86,15 @@ def _round(leaf: Shard, shards: Mapping[str, Shard], states: Mapping[str, ShardS
     return max(states[shard.id].heartbeat_round for shard in _lineage(leaf, shards))
 
 
+def forgotten(stream: Stream, states: Mapping[str, ShardState]) -> list[tuple[str, ShardState]]:
+    """Shards whose records nobody needs any more.
+
+    Read to their end, gone from the stream, and with no listed child that has yet to inherit their version.
+    """
+    waiting = {shard.parent for shard in stream.shards.values() if shard.id not in states}
+    return [(s, state) for s, state in states.items() if state.ended and s not in stream.shards and s not in waiting]
+
+
 def uncovered(stream: Stream, states: Mapping[str, ShardState]) -> tuple[list[str], int]:
     """The reserved keys known to reach a leaf, one per leaf, and the number of leaves without one."""
     known = [states[leaf.id].heartbeat_key for leaf in stream.leaves if leaf.id in states]

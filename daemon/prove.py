@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -61,6 +62,7 @@ class Prover:
         self._stream = shards.describe(self._streams, self._stream.arn)
         self._listed_after = proof.round
         self._started[proof.round] = started
+        self._archive()
 
     def look(self) -> Seen:
         """Read the shards' records and conclude. Raises ClientError, BotoCoreError."""
@@ -78,6 +80,12 @@ class Prover:
             self._control.put("proof", known, revision)
         return Seen(known, self._states)
 
+    def _archive(self) -> None:
+        """Drop the records of shards that have left the stream: a month has thousands, and each look reads them all."""
+        for shard, state in lag.forgotten(self._stream, self._states):
+            self._control.update("proof", Proof, partial(_with_archived, state))
+            self._control.delete(SHARDS + shard)
+
     def _partitions(self) -> list[Any]:
         """One key known to reach each open shard, and chances for those without."""
         kind = self._keys.partition.type
@@ -86,6 +94,11 @@ class Prover:
         return [heartbeat.from_text(kind, text) for text in known] + [
             heartbeat.fresh_key(kind, self._chance) for _ in range(fresh)
         ]
+
+
+def _with_archived(state: ShardState, proof: Proof | None) -> Proof:
+    proof = proof or Proof()
+    return msgspec.structs.replace(proof, archived=proof.archived.plus(state))
 
 
 def _next_round(proof: Proof | None) -> Proof:

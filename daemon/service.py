@@ -254,13 +254,15 @@ class Service:
         return max(0.0, (done - before) / (now - began)) if now > began else 0.0
 
     def _tail(self, seen: Seen) -> Tail:
-        states = seen.states.values()
+        total = seen.proof.archived
+        for state in seen.states.values():
+            total = total.plus(state)
         return Tail(
-            records=sum(state.records for state in states),
-            applied=sum(state.applied for state in states),
-            expired=sum(state.expired for state in states),
+            records=total.records,
+            applied=total.applied,
+            expired=total.expired,
             shards_open=seen.proof.shards_open,
-            shards_ended=sum(state.ended for state in states),
+            shards_ended=total.ended,
             shards_unowned=seen.proof.shards_unowned,
             restarts=self._kcl.restarts,
         )

@@ -21,6 +21,7 @@ from daemon.demo.servers.process import ServerFailed, free_port
 from daemon.demo.service import DemoFailed, Service, Status, isolate
 from daemon.demo.stage import Stage
 from daemon.java import jars
+from daemon.java.compile import NotCompiled
 from daemon.java.jars import JarProgress, JarsUnavailable
 from daemon.java.jre import JavaMissing
 
@@ -83,7 +84,7 @@ def run_demo(sink: str, seed: int, items: int, keep: bool) -> int:  # noqa: FBT0
         try:
             with _interruptible():
                 code = _play(Options(sink, seed, items), folder, show)
-        except (DemoFailed, ServerFailed, JarsUnavailable, JavaMissing) as error:
+        except (DemoFailed, ServerFailed, JarsUnavailable, JavaMissing, NotCompiled) as error:
             show.say(f"FAILED: {error}")
         except Interrupted:
             show.say("interrupted: everything has been stopped")

@@ -3,13 +3,13 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
-from daemon.demo.servers.dynamodb_local import DynamoDbLocal
-from daemon.demo.servers.s3 import S3Server
 
 from daemon.demo import source_table
 from daemon.demo.compare import compare
 from daemon.demo.dataset import PARTITION, SORT, items
 from daemon.demo.export import export_table
+from daemon.demo.servers.dynamodb_local import DynamoDbLocal
+from daemon.demo.servers.s3 import S3Server
 from daemon.demo.sides import DynamoDbSide
 from daemon.demo.wire import DynamoDbRefused, Wire
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from daemon.control import ShardState
-from daemon.lag import coverage, uncovered
+from daemon.lag import coverage, forgotten, uncovered
 from daemon.source.shards import Shard, Stream
 
 LATER = 1000.0
@@ -67,6 +67,16 @@ def test_an_only_child_is_not_trusted_before_its_sibling_has_had_time_to_show():
     states = {"root": state(4, ended=True), child.id: state(5)}
     assert coverage(stream(ROOT, child, listed_at=1000.0), states, listed_after=9).proven_round == 0
     assert coverage(stream(ROOT, child, listed_at=1006.0), states, listed_after=9).proven_round == 5
+
+
+def test_a_shards_record_is_dropped_only_when_no_child_can_still_inherit_from_it():
+    states = {"root": state(ended=True), "left": state(5)}
+    listed = stream(LEFT, RIGHT)
+    assert forgotten(stream(ROOT, LEFT, RIGHT), states) == []
+    assert forgotten(listed, states) == []
+    states["right"] = state(5)
+    assert [shard for shard, _ in forgotten(listed, states)] == ["root"]
+    assert forgotten(listed, {**states, "root": state()}) == []
 
 
 class Simulated:
