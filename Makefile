@@ -14,7 +14,7 @@ help:  ## what there is to make
 setup:  ## the Python environment, from locked hashes; nothing when it is up to date
 	@$(PYTHON) daemon/bootstrap.py
 
-demo: setup  ## the whole move on this machine, with real parts: about four minutes
+demo: setup  ## the whole move on this machine, with real parts: two to four minutes
 	@$(BIN)/moveout demo $(ARGS)
 
 test: setup  ## every test, real servers included

@@ -182,7 +182,7 @@ def demo(
     """Show the whole move on this machine: DynamoDB Local, the real KCL, a real Cassandra node, an S3 server.
 
     A live application writes all the time, the service is killed half-way, a shard rolls over; at the end
-    source and target are compared completely. About four minutes, once downloads are cached.
+    source and target are compared completely. Two to four minutes, once downloads are cached.
     """
     if sink not in ("cassandra", "dynamodb"):
         refuse(EXIT_USAGE, f"--sink is cassandra or dynamodb, not {sink!r}")
