@@ -32,7 +32,10 @@ Claim = Callable[[str, str], "Claimed"]
 
 
 class ShardLost(Exception):
-    """Another process has the shard: write nothing more."""
+    """Another process has claimed the shard while the KCL still calls it ours: end, and let the KCL decide anew.
+
+    To go quiet instead could leave the shard with nobody, when the other was a zombie that claimed it late.
+    """
 
 
 class Claimed:
@@ -107,9 +110,9 @@ class ShardProcessor:
         if self._lost:
             return
         self._pending = msgspec.structs.replace(self._pending, ended=True)
-        if self._save():
-            self._to_kcl(end.checkpointer, None)
-            log.info("shard_ended", shard=self._shard, records=self._pending.records)
+        self._save()
+        self._to_kcl(end.checkpointer, None)
+        log.info("shard_ended", shard=self._shard, records=self._pending.records)
 
     def lease_lost(self, _: Any) -> None:
         """Another worker has the shard and will replay what was not checkpointed."""
@@ -133,26 +136,20 @@ class ShardProcessor:
         due = TOUCH_SECONDS if last is None else self._checkpoint_seconds
         if not now and time.monotonic() - self._saved_at < due:
             return
-        if self._save() and last is not None:
+        self._save()
+        if last is not None:
             self._to_kcl(checkpointer, last.sequence)
 
-    def _save(self) -> bool:
+    def _save(self) -> None:
         if self._last is not None:
             self._pending = self._pending.advanced(self._last)
-        saved = self._save_state(self._pending)
-        self._last = None
-        return saved
+            self._last = None
+        self._save_state(self._pending)
 
-    def _save_state(self, state: ShardState) -> bool:
-        """Make it durable. False when the shard is another process's by now."""
-        try:
-            self._record.save(msgspec.structs.replace(state, updated_at=time.time()))
-        except ShardLost as error:
-            log.warning("shard_claimed_by_another", shard=self._shard, error=str(error))
-            self._lost = True
-            return False
+    def _save_state(self, state: ShardState) -> None:
+        """Make it durable. Raises ShardLost."""
+        self._record.save(msgspec.structs.replace(state, updated_at=time.time()))
         self._saved_at = time.monotonic()
-        return True
 
     def _to_kcl(self, checkpointer: Any, sequence: str | None) -> None:
         """The KCL's checkpoint; None is the shard's end. The position is durable here already."""

@@ -4,15 +4,18 @@ And bugs that tools of this kind have had, planted one at a time: each must be s
 can break would be no promise.
 """
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
-from property.history import BACKFILL_VERSION, History, Run
+from fakes import Checkpointer, Lease, page
+from property.history import BACKFILL_VERSION, KEYS, History, Run
 
 from daemon.apply import deliver
 from daemon.control import Position
-from daemon.kcl.processor import Claimed, ShardProcessor, _after
+from daemon.kcl.processor import ShardLost, ShardProcessor, _after
 from daemon.lineage import StateMissing
-from daemon.source.stream import VersionClock
+from daemon.source.stream import VersionClock, record_reader
 from sinks.memory import MemorySink
 
 SEEDS = range(300)
@@ -158,10 +161,18 @@ def test_a_planted_bug_is_seen(planted):
     assert seen(**planted)
 
 
-def test_a_claim_is_refused_once_another_process_has_the_shard():
+def test_a_process_whose_shard_was_claimed_by_another_ends_before_its_next_checkpoint():
     run = Run(History(1), crash_rate=0.0)
-    first = run._claim("parent", "TRIM_HORIZON")
-    second = run._claim("parent", "TRIM_HORIZON")
-    assert isinstance(second, Claimed)
-    with pytest.raises(Exception, match="parent"):
-        first.save(first.state)
+    lease = Lease()
+    first = ShardProcessor(
+        claim=run._claim,
+        open_sink=lambda: None,
+        read=record_reader(KEYS),
+        apply=run.sink.apply,
+        checkpoint_seconds=0,
+    )
+    first.initialize(SimpleNamespace(shard_id="parent", sequence_number="TRIM_HORIZON"))
+    run._claim("parent", "TRIM_HORIZON")
+    with pytest.raises(ShardLost, match="parent"):
+        first.process_records(page(run.history.records[:3], Checkpointer(lease)))
+    assert lease.history == []
