@@ -22,7 +22,7 @@ from daemon.backfill import PARTS
 from daemon.control import Conflict, Control, Migration, Part, ShardState
 from daemon.cutover import Limits, Observation
 from daemon.java.jre import java
-from daemon.kcl.jvm import EXIT_GAP
+from daemon.kcl.jvm import EXIT_GAP, EXIT_MEANING
 from daemon.kcl.start import kcl_daemon, worker_id
 from daemon.leader import Leadership
 from daemon.metrics import ProcessHealth
@@ -278,7 +278,7 @@ class Service:
         if time.time() - self._observed_at > STALE_SECONDS:
             return f"nothing was observed for {STALE_SECONDS:g} s"
         if not self._kcl.running:
-            return f"the KCL is not running (last exit code {self._kcl.exit_code})"
+            return f"the KCL is not running: {EXIT_MEANING.get(self._kcl.exit_code, 'it starts')}"
         published = self._published
         troubles = (
             [c.message for c in published.conditions if not c.status and c.type == "TargetAvailable"]

@@ -1,10 +1,11 @@
 """Child processes that are kept running: started again with back-off and jitter when they end."""
 
+import contextlib
 import os
 import random
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -100,12 +101,21 @@ class Kept:
 
 
 class Command:
-    """A command as a Process."""
+    """A command as a Process, in a session of its own: a signal to our group does not reach it.
 
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+    With `piped` its stdin stays open for as long as this process lives, and its output is read from `output`.
+    """
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], *, piped: bool = False) -> None:
         self._process = subprocess.Popen(
-            arguments, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, start_new_session=True
+            arguments,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else None,
+            stderr=subprocess.STDOUT if piped else None,
+            start_new_session=True,
         )
+        self.output = self._process.stdout
 
     @property
     def pid(self) -> int:
@@ -124,3 +134,10 @@ class Command:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+    def close(self) -> None:
+        """Close the pipes, once it has ended."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()

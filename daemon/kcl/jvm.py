@@ -1,9 +1,6 @@
 """The JVM of the KCL as a process of ours: started apart, told to stop by its own id only, its log made ours."""
 
-import contextlib
-import os
 import re
-import subprocess
 import threading
 from collections.abc import Mapping
 from contextvars import copy_context
@@ -12,10 +9,12 @@ from typing import IO
 
 import structlog
 
+from daemon.supervise import Command
+
 log = structlog.get_logger()
 
 EXIT_FAILED, EXIT_FORCED, EXIT_GAP = 1, 43, 44
-EXIT_MEANING = {
+EXIT_MEANING: dict[int | None, str] = {
     0: "stopped in order",
     EXIT_FAILED: "a shard's process ended, or the KCL could not start; it is replayed from the last checkpoints",
     EXIT_FORCED: "an orderly stop took too long; the last batches will be replayed",
@@ -33,45 +32,26 @@ class StreamsDaemon:
     """The launcher, running. Ends by itself when this process is gone: its stdin is a pipe of ours."""
 
     def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
-            command,
-            env={**os.environ, **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # Apart from our group: a signal to the group would cut its children short in mid-batch.
-            start_new_session=True,
-        )
+        self._command = Command(command, environment, piped=True)
         relay = copy_context().run  # the migration's name on each line
-        self._relay = threading.Thread(target=relay, args=(self._relay_log, self._process.stdout), daemon=True)
+        self._relay = threading.Thread(target=relay, args=(self._relay_log, self._command.output), daemon=True)
         self._relay.start()
 
     @property
     def pid(self) -> int:
         """Java's process id."""
-        return self._process.pid
+        return self._command.pid
 
     def poll(self) -> int | None:
         """Its exit code, or None while it runs; EXIT_MEANING tells what it says."""
-        return self._process.poll()
+        return self._command.poll()
 
     def stop(self, grace_seconds: float) -> int:
         """SIGTERM to Java alone: its children checkpoint first. SIGKILL when it takes too long."""
-        self._process.terminate()
-        try:
-            self._process.wait(grace_seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-        code = self._process.wait()
-        self._close()
-        return code
-
-    def _close(self) -> None:
+        code = self._command.stop(grace_seconds)
         self._relay.join(timeout=5)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        self._command.close()
+        return code
 
     @staticmethod
     def _relay_log(lines: IO[bytes]) -> None:

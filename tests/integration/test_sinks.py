@@ -32,16 +32,22 @@ def maker(build, fresh_name):
     return make, lambda: [sink.close() for sink in opened]
 
 
-class TestMemory(SinkContract):
+class EverySink(SinkContract):
     @pytest.fixture
-    def make_sink(self, fresh_name):
-        tables = {}
-        make, close = maker(lambda table, _: tables.setdefault(table, MemorySink()), fresh_name)
+    def make_sink(self, build, fresh_name):
+        make, close = maker(build, fresh_name)
         yield make
         close()
 
 
-class TestCassandra(SinkContract):
+class TestMemory(EverySink):
+    @pytest.fixture
+    def build(self):
+        tables = {}
+        return lambda table, _: tables.setdefault(table, MemorySink())
+
+
+class TestCassandra(EverySink):
     @pytest.fixture
     def build(self, cassandra):
         def build(table, keys, **options):
@@ -50,12 +56,6 @@ class TestCassandra(SinkContract):
             return CassandraSink(CassandraOptions(**settings), keys)
 
         return build
-
-    @pytest.fixture
-    def make_sink(self, build, fresh_name):
-        make, close = maker(build, fresh_name)
-        yield make
-        close()
 
     def test_a_keyspace_that_does_not_exist_is_named_with_its_statement(self, build):
         with pytest.raises(SinkMisconfigured, match='CREATE KEYSPACE "nowhere"'):
@@ -122,7 +122,7 @@ class TestCassandra(SinkContract):
             build("collides", KeySchema(KeyAttribute("attrs", "S"))).open()
 
 
-class TestDynamoDb(SinkContract):
+class TestDynamoDb(EverySink):
     @pytest.fixture
     def build(self, dynamodb):
         def build(table, keys, **options):
@@ -130,12 +130,6 @@ class TestDynamoDb(SinkContract):
             return DynamoDbSink(DynamoDbOptions(kind="dynamodb", region="us-east-1", **settings), keys)
 
         return build
-
-    @pytest.fixture
-    def make_sink(self, build, fresh_name):
-        make, close = maker(build, fresh_name)
-        yield make
-        close()
 
     def test_a_missing_table_is_named_unless_it_may_be_created(self, build):
         with pytest.raises(TargetMissing, match=r"target\.create_table"):
