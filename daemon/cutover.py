@@ -53,19 +53,14 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
     """All that must hold before readers may switch, each with what it waits for."""
     lag = lag_seconds(migration, seen)
     within = lag is not None and lag <= limits.max_lag_seconds
+    # Causes before their effects: the first that fails is the sentence that people read.
     return [
         _backfill_complete(migration, seen),
         Condition(
-            "LagProven",
-            lag is not None,
-            "Heartbeats" if lag is not None else "NothingProven",
-            seen.lag_reason,
-        ),
-        Condition(
-            "CaughtUp",
-            within,
-            "LagWithinLimit" if within else "Behind",
-            f"proven lag is {_seconds(lag)}, the limit is {limits.max_lag_seconds:g} s",
+            "GapFree",
+            migration.gap is None,
+            "Continuous" if migration.gap is None else "StreamGap",
+            migration.gap or "nothing was trimmed from the stream before it was read",
         ),
         Condition(
             "TargetAvailable",
@@ -73,11 +68,12 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
             "Writing" if seen.trouble is None else "Retrying",
             seen.trouble or "the target confirms writes",
         ),
+        Condition("LagProven", lag is not None, "Heartbeats" if lag is not None else "NothingProven", seen.lag_reason),
         Condition(
-            "GapFree",
-            migration.gap is None,
-            "Continuous" if migration.gap is None else "StreamGap",
-            migration.gap or "nothing was trimmed from the stream before it was read",
+            "CaughtUp",
+            within,
+            "LagWithinLimit" if within else "Behind",
+            f"proven lag is {_seconds(lag)}, the limit is {limits.max_lag_seconds:g} s",
         ),
     ]
 

@@ -90,3 +90,8 @@ def test_a_decision_is_taken_once_and_its_sentence_does_not_change_with_every_fi
 def test_a_failed_part_is_the_reason_that_the_backfill_is_not_complete():
     found = conditions(Migration(phase=Phase.BACKFILLING), SEEN._replace(part_error="a.json.gz is missing"), LIMITS)
     assert (found[0].reason, found[0].message) == ("PartFailed", "a.json.gz is missing")
+
+
+def test_an_outage_is_named_before_the_lag_that_it_causes():
+    away = decide(ready(), after(60, applied_through=900.0, trouble="no node answers"), LIMITS)
+    assert away.message == "TargetAvailable does not hold: no node answers"
