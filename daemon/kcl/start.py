@@ -36,11 +36,16 @@ def kcl_daemon(known: Parts, config_path: Path) -> StreamsDaemon:
     if found is None or not found[0].stream_arn:
         raise NotAnchored(f"migration {known.config.migration!r} has no anchor yet")
     settings = kcl_settings(known.config, found[0].stream_arn, config_path)
-    # The launcher reads it once at its start; nothing in it is secret, and the next start makes the same file anew.
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", settings.worker_id)
-    properties = Path(tempfile.gettempdir()) / f"moveout-{known.config.migration}-{name}.properties"
-    properties.write_text(render(settings))
-    return StreamsDaemon(command(known.config.tail.jvm_heap_mib, properties), logs.export_path())
+    text = render(settings)
+    # A folder of our own: under a name that others can guess, they could put a file with another executable.
+    private = tempfile.TemporaryDirectory(prefix="moveout-kcl-")
+    try:
+        properties = Path(private.name) / "kcl.properties"
+        properties.write_text(text)
+        return StreamsDaemon(command(known.config.tail.jvm_heap_mib, properties), logs.export_path(), private.cleanup)
+    except BaseException:
+        private.cleanup()
+        raise
 
 
 def command(heap_mib: int, properties: Path) -> list[str]:
