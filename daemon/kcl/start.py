@@ -69,6 +69,7 @@ def _say(progress: JarProgress) -> None:
 def kcl_settings(config: Config, stream_arn: str, config_path: Path) -> KclSettings:
     """What the launcher is told about this migration."""
     tail = config.tail
+    failover_millis = tail.failover_seconds * 1000
     return KclSettings(
         stream_arn=stream_arn,
         application_name=application_name(config.migration, stream_arn),
@@ -76,7 +77,12 @@ def kcl_settings(config: Config, stream_arn: str, config_path: Path) -> KclSetti
         region=config.source.region,
         executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path)),
         endpoint_url=config.source.endpoint_url,
-        failover_millis=tail.failover_seconds * 1000,
+        failover_millis=failover_millis,
+        # One setting says how patient the replicas are with each other; with its default of 10 s these are the KCL
+        # settings' own defaults. Each turn of the assignment reads two small tables.
+        lease_assignment_millis=min(2_000, failover_millis // 5),
+        leader_lease_millis=2 * failover_millis,
+        leader_heartbeat_millis=failover_millis // 2,
         idle_millis=tail.idle_millis,
         shard_audit_millis=tail.shard_audit_seconds * 1000,
     )
