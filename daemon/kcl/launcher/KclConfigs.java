@@ -27,6 +27,8 @@ import software.amazon.kinesis.retrieval.polling.PollingConfig;
  */
 final class KclConfigs {
     private static final int RECORDS_MAX = 1000; // DynamoDB Streams' own maximum
+    // A shard's start and end take four turns of the KCL's main loop each; a turn only looks at the shards in memory.
+    private static final long DISPATCH_MILLIS = 250; // default: a second
     private static final int LOCAL_IDLE_MILLIS = 20; // between pages with records: see EmptyPagePause
 
     private final ConfigsBuilder builder;
@@ -71,6 +73,7 @@ final class KclConfigs {
 
     /** What MultiLang's properties cannot say. */
     void override(Properties ours) {
+        coordinator.shardConsumerDispatchPollIntervalMillis(DISPATCH_MILLIS);
         coordinator.skipShardSyncAtWorkerInitializationIfLeasesExist(true); // the adapter forces it, with a warning
         lease.leasesRecoveryAuditorInconsistencyConfidenceThreshold(0);     // ditto: a shard sync at every audit
         lease.leasesRecoveryAuditorExecutionFrequencyMillis(number(ours, "shardAuditIntervalMillis"));
