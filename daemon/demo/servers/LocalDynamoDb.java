@@ -1,4 +1,3 @@
-import com.amazonaws.services.dynamodbv2.local.server.DynamoDBProxyServer;
 import com.amazonaws.services.dynamodbv2.local.server.LocalDynamoDBRequestHandler;
 import com.amazonaws.services.dynamodbv2.local.server.LocalDynamoDBServerHandler;
 import com.amazonaws.services.dynamodbv2.local.shared.access.AmazonDynamoDBLocal;
@@ -6,8 +5,11 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.lang.reflect.Field;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.Map;
+import org.eclipse.jetty.server.Server;
+import org.eclipse.jetty.server.handler.ContextHandler;
 
 /**
  * DynamoDB Local in memory, and beside it a control port for what AWS does by itself and a test cannot wait for:
@@ -20,12 +22,18 @@ public final class LocalDynamoDb {
 
     public static void main(String[] arguments) throws Exception {
         LocalDynamoDb server = new LocalDynamoDb();
-        new DynamoDBProxyServer(Integer.parseInt(arguments[0]),
-                new LocalDynamoDBServerHandler(server.handler, null)).start();
-        HttpServer control = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(arguments[1])), 0);
+        // Not DynamoDBProxyServer: that listens on every address of the machine.
+        Server data = new Server(loopback(arguments[0]));
+        data.setHandler(new ContextHandler(new LocalDynamoDBServerHandler(server.handler, null)));
+        data.start();
+        HttpServer control = HttpServer.create(loopback(arguments[1]), 0);
         control.createContext("/", server::control);
         control.start();
         System.out.println("ready");
+    }
+
+    private static InetSocketAddress loopback(String port) {
+        return new InetSocketAddress(InetAddress.getLoopbackAddress(), Integer.parseInt(port));
     }
 
     private void control(HttpExchange exchange) throws IOException {
