@@ -30,7 +30,8 @@ def compiled(sources: Sequence[Path], jars: Path) -> Path:
 
 
 def _fingerprint(sources: Sequence[Path], jars: Path) -> str:
-    digest = hashlib.sha256(jars.name.encode())
+    # A jar's name has its version; a prepared folder's own name has none.
+    digest = hashlib.sha256("\n".join(sorted(jar.name for jar in jars.glob("*.jar"))).encode())
     for source in sorted(sources):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

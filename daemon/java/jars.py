@@ -20,6 +20,7 @@ LOCK = Path(__file__).with_name("jars.lock")
 THREADS = 8
 ATTEMPTS = 3
 BLOCK_BYTES = 1 << 16
+CONNECT_SECONDS_MAX, SILENCE_SECONDS_MAX = 10, 60
 
 
 class JarsUnavailable(Exception):
@@ -109,7 +110,7 @@ def _fetch_all(jars: list[Jar], progress: Callable[[JarProgress], None], fetch: 
                 future.result()
                 done += 1
                 progress(JarProgress(done, len(jars), running[future].coordinate))
-        except JarsUnavailable:
+        except BaseException:  # Ctrl-C and a full disk too: else all that is left would be fetched first
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -156,7 +157,9 @@ def _from_maven(coordinate: str, target: Path) -> None:
     maven = Downloader()
     # Not its download(): that prints each step, and would be asked from eight threads at once.
     url = maven.resolver.uri_for_artifact(Artifact.parse(coordinate))
-    with maven.requestor.request(url, None, stream=True) as answer, target.open("wb") as file:
+    # Without limits a connection gone quiet would hang the run instead of being tried again.
+    limits = (CONNECT_SECONDS_MAX, SILENCE_SECONDS_MAX)
+    with maven.requestor.request(url, None, stream=True, timeout=limits) as answer, target.open("wb") as file:
         for block in answer.iter_content(chunk_size=BLOCK_BYTES):
             file.write(block)
 
