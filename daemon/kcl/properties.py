@@ -63,7 +63,15 @@ def render(settings: KclSettings) -> str:
     }
     if settings.endpoint_url is not None:
         properties["dynamoDBEndpoint"] = settings.endpoint_url
-    return "".join(f"{name}={value}\n" for name, value in properties.items())
+    return "".join(f"{name}={_escaped(str(value))}\n" for name, value in properties.items())
+
+
+def _escaped(value: str) -> str:
+    """As java.util.Properties reads it: a bare backslash vanishes, and what is not ASCII is taken for Latin-1."""
+    doubled = value.replace("\\", "\\\\")
+    units = doubled.encode("utf-16-be")
+    codes = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
+    return "".join(chr(code) if " " <= chr(code) <= "~" else f"\\u{code:04x}" for code in codes)
 
 
 def _check(settings: KclSettings) -> None:
@@ -76,7 +84,11 @@ def _check(settings: KclSettings) -> None:
     for name, value in msgspec.structs.asdict(settings).items():
         if isinstance(value, int) and value <= 0:
             raise UnusableSetting(f"{name} is {value}: the KCL would ignore it and take its own default; use 1 or more")
-        if isinstance(value, str) and "\n" in value:
-            raise UnusableSetting(f"{name} has a line break in it")
+        if isinstance(value, str) and value != value.strip():
+            raise UnusableSetting(
+                f"{name} is {value!r}: the KCL would read it without the space around it; remove that"
+            )
+        if isinstance(value, str) and not value.isprintable():
+            raise UnusableSetting(f"{name} is {value!r}: it has a line break or another control character; remove it")
     if settings.leader_lease_millis < 2 * settings.leader_heartbeat_millis:
         raise UnusableSetting("leader_lease_millis must be at least twice leader_heartbeat_millis")

@@ -56,6 +56,20 @@ def test_a_line_break_cannot_smuggle_in_another_property():
         render(settings(worker_id="pod\ninitialPositionInStream=LATEST"))
 
 
+@pytest.mark.parametrize("worker_id", [" pod", "pod ", "pod\tzero"])
+def test_a_value_that_the_kcl_would_read_otherwise_is_refused(worker_id):
+    with pytest.raises(UnusableSetting, match="worker_id"):
+        render(settings(worker_id=worker_id))
+
+
+@pytest.mark.parametrize(
+    ("word", "escaped"),
+    [("/opt/café", r"/opt/caf\u00e9"), (r"/opt/a\new", r"/opt/a\\new"), ("/opt/\U0001f600", r"/opt/\ud83d\ude00")],
+)
+def test_a_path_that_java_would_misread_is_escaped(word, escaped):
+    assert parsed(render(settings(executable=(word,))))["executableName"] == escaped
+
+
 def test_a_leader_lease_shorter_than_two_heartbeats_is_refused():
     with pytest.raises(UnusableSetting, match="twice"):
         render(settings(leader_lease_millis=5000, leader_heartbeat_millis=5000))
