@@ -1,14 +1,18 @@
 """The real KCL on the JVM, on DynamoDB Local, with a probe as its child."""
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import boto3
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.demo.servers.dynamodb_local import DynamoDbLocal
 from daemon.java import compile as compiler
@@ -18,8 +22,10 @@ from daemon.kcl.properties import KclSettings, render
 from daemon.kcl.start import LAUNCHER, command
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
+REPOSITORY = Path(__file__).parents[2]
 PROBE = Path(__file__).with_name("kcl_probe.py")
 FIRST_RECORD_SECONDS_MAX = 120
+BATCH = 25  # DynamoDB's own limit
 
 
 class Tail:
@@ -39,7 +45,10 @@ class Tail:
         self.daemon = None
         self.written = 0
 
-    def start(self):
+    def start(self, **changes):
+        self.daemon = StreamsDaemon(self.command(**changes), {})
+
+    def command(self, **changes):
         settings = KclSettings(
             stream_arn=self.arn,
             application_name="probe",
@@ -47,17 +56,24 @@ class Tail:
             region="us-east-1",
             executable=(sys.executable, str(PROBE), str(self.folder / "seen.jsonl")),
             endpoint_url=self.server.endpoint_url,
-            failover_millis=5000,
-            shard_audit_millis=5000,
+            **{"failover_millis": 5000, "shard_audit_millis": 5000, "lease_assignment_millis": 1000, **changes},
         )
         properties = self.folder / "kcl.properties"
         properties.write_text(render(settings))
-        self.daemon = StreamsDaemon(command(512, properties), {})
+        return command(512, properties)
 
     def write(self, count):
         for _ in range(count):
             self.written += 1
             self.client.put_item(TableName="probed", Item={"id": {"S": "a"}, "n": {"N": str(self.written)}})
+
+    def write_backlog(self, count):
+        """In batches, each item once: quick, and in order of the calls."""
+        numbers = range(self.written + 1, self.written + count + 1)
+        puts = [{"PutRequest": {"Item": {"id": {"S": f"k{n}"}, "n": {"N": str(n)}}}} for n in numbers]
+        for at in range(0, count, BATCH):
+            self.client.batch_write_item(RequestItems={"probed": puts[at : at + BATCH]})
+        self.written += count
 
     def seen(self):
         path = self.folder / "seen.jsonl"
@@ -90,28 +106,50 @@ def tail(tmp_path):
             made.client.close()
 
 
-def test_records_arrive_complete_and_in_order_over_a_rollover_a_crash_and_an_orderly_stop(tail):
+def test_live_writes_arrive_complete_and_in_order_over_a_rollover_a_crash_and_an_orderly_stop(tail):
     tail.write(50)
     tail.start()
     tail.wait(lambda: len(tail.numbers()) >= 50)
-    tail.server.rollover()
-    tail.write(50)
-    tail.wait(lambda: len(tail.numbers()) >= 100)
-    assert tail.numbers() == list(range(1, 101))
-    shards = {event["shard"] for event in tail.seen() if "n" in event}
-    assert len(shards) == 2
+    with written_beside(tail, 300):
+        tail.wait(lambda: len(tail.numbers()) >= 100)
+        tail.server.rollover()
+    tail.wait(lambda: len(tail.numbers()) >= 350)
+    assert tail.numbers() == list(range(1, 351))
+    assert len({event["shard"] for event in tail.seen() if "n" in event}) == 2
 
-    child = tail.seen()[-1]["pid"]
-    os.kill(child, 9)
+    os.kill(tail.seen()[-1]["pid"], 9)
     assert tail.exit_code() == EXIT_FAILED
 
     tail.write(20)
     tail.start()
-    tail.wait(lambda: 120 in tail.numbers())
-    assert sorted(set(tail.numbers())) == list(range(1, 121))
+    tail.wait(lambda: 370 in tail.numbers())
+    assert sorted(set(tail.numbers())) == list(range(1, 371))
 
     assert tail.daemon.stop(30) == 0
     assert tail.seen()[-1]["event"] == "shutdown_checkpointed"
+
+
+@contextlib.contextmanager
+def written_beside(tail, count):
+    """The application writes on, whatever the shards do."""
+    writer = threading.Thread(target=tail.write, args=(count,))
+    writer.start()
+    yield
+    writer.join()
+
+
+def test_a_first_start_never_sleeps_and_full_pages_are_read_without_a_pause(tail):
+    tail.write_backlog(6000)
+    with capture_logs() as logs:
+        tail.start(idle_millis=5000)
+        tail.wait(lambda: len(tail.numbers()) >= 1)
+        began = time.monotonic()
+        tail.wait(lambda: len(tail.numbers()) >= 6000)
+        took = time.monotonic() - began
+        assert tail.daemon.stop(30) == 0
+    slept = [entry for entry in logs if re.search("still empty|GSI status is not active", entry.get("message", ""))]
+    assert slept == []
+    assert took < 10  # with the pause after each of its six pages and more it would be 25 s
 
 
 def test_records_trimmed_before_they_were_read_end_the_jvm_with_its_own_code(tail):
@@ -126,29 +164,33 @@ def test_records_trimmed_before_they_were_read_end_the_jvm_with_its_own_code(tai
     assert tail.exit_code(90) == EXIT_GAP
 
 
-def test_the_jvm_ends_when_its_supervisor_is_killed(tail, tmp_path):
+def test_the_jvm_and_its_children_end_in_order_when_the_supervisor_is_killed(tail):
     tail.write(5)
     # A supervisor of its own, which starts the launcher and is then killed.
     script = """
-import sys, time
+import json, sys, time
 from daemon.kcl.jvm import StreamsDaemon
-import json
 daemon = StreamsDaemon(json.loads(sys.argv[1]), {})
 print(daemon.pid, flush=True)
 time.sleep(600)
 """
-    tail.start()
-    tail.daemon.stop(0.1)
-    arguments = json.dumps(command(512, tmp_path / "kcl.properties"))
-    supervisor = subprocess.Popen([sys.executable, "-c", script, arguments], stdout=subprocess.PIPE, text=True)
+    arguments = [sys.executable, "-c", script, json.dumps(tail.command())]
+    supervisor = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     with supervisor:
         jvm = int(supervisor.stdout.readline())
+        tail.wait(lambda: len(tail.numbers()) >= 5)
+        child = tail.seen()[-1]["pid"]
         supervisor.kill()
-    tail.wait(lambda: not Path(f"/proc/{jvm}").exists() or _ended(jvm), 60)
+    tail.wait(lambda: _ended(jvm) and _ended(child), 60)
+    assert tail.seen()[-1]["event"] == "shutdown_checkpointed"
 
 
 def _ended(pid):
-    return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    """Gone, or a zombie that nobody waits for."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_the_launcher_compiles_without_a_jdk(tmp_path, monkeypatch):
