@@ -4,7 +4,6 @@
 """
 
 import argparse
-import contextlib
 import hashlib
 import os
 import shutil
@@ -101,7 +100,7 @@ def _prepared(folder: Path) -> Path:
 
 
 def _fetch_all(jars: list[Jar], progress: Callable[[JarProgress], None], fetch: Fetch) -> None:
-    missing = [jar for jar in jars if not _kept(jar).exists()]
+    missing = [jar for jar in jars if not _is_kept(jar)]
     done = len(jars) - len(missing)
     with ThreadPoolExecutor(THREADS) as pool:
         running = {pool.submit(_fetch_one, jar, fetch): jar for jar in missing}
@@ -119,13 +118,23 @@ def _kept(jar: Jar) -> Path:
     return cache() / "jars" / jar.sha256 / jar.file_name
 
 
+def _is_kept(jar: Jar) -> bool:
+    """Kept, and still what it was: a machine that lost its power can leave an empty file under the right name."""
+    kept = _kept(jar)
+    return kept.exists() and _sha256(kept) == jar.sha256
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _fetch_one(jar: Jar, fetch: Fetch) -> None:
     kept = _kept(jar)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         partial = Path(folder) / jar.file_name
         _download(jar, partial, fetch)
-        found = hashlib.sha256(partial.read_bytes()).hexdigest()
+        found = _sha256(partial)
         if found != jar.sha256:
             raise JarsUnavailable(
                 f"{jar.coordinate} has SHA-256 {found}, the lock says {jar.sha256}: it is not the file that was "
@@ -173,8 +182,11 @@ def _link(jars: list[Jar], folder: Path) -> None:
         for jar in jars:
             place = made if jar.file_name.endswith(".jar") else made / "native"
             _hard_link(_kept(jar), place / jar.file_name)
-        with contextlib.suppress(OSError):  # another run was quicker, with the same files
+        try:
             made.rename(folder)
+        except OSError:
+            if not folder.exists():  # otherwise another run was quicker, with the same files
+                raise
 
 
 def _hard_link(kept: Path, place: Path) -> None:

@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 import threading
 
 import pytest
@@ -44,6 +45,25 @@ def test_what_is_there_is_not_fetched_again(lock):
     again = Repository()
     ensure("s", fetch=again.fetch, lock=lock)
     assert again.asked == []
+
+
+def test_a_kept_jar_that_was_damaged_is_fetched_again(lock):
+    folder = ensure("s", fetch=Repository().fetch, lock=lock)
+    shutil.rmtree(folder)
+    kept = jars._kept(locked("s", lock)[0])
+    kept.write_bytes(b"")
+    again = Repository()
+    ensure("s", fetch=again.fetch, lock=lock)
+    assert again.asked == ["g:a:1"]
+    assert (folder / "a-1.jar").read_bytes() == CONTENT["g:a:1"]
+
+
+def test_a_set_that_cannot_be_put_in_place_is_an_error_and_never_a_folder_that_is_not_there(lock, tmp_path):
+    folder = ensure("s", fetch=Repository().fetch, lock=lock)
+    shutil.rmtree(folder)
+    folder.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError, match=folder.name):
+        ensure("s", fetch=Repository().fetch, lock=lock)
 
 
 def test_an_interrupted_run_goes_on_where_it_was(lock):
