@@ -1,6 +1,7 @@
 """Makes the project's own Python environment: `python3 daemon/bootstrap.py`. Standard library only.
 
 Run by the Makefile before anything is installed. Does nothing when nothing has changed.
+Generic types stand in quotes: a Python too old for moveout (3.6 to 3.8) must get as far as being told so.
 """
 
 import argparse
@@ -115,7 +116,7 @@ def _locked(lock: Path, package: str) -> str:
     return next(entry for entry in entries if entry.startswith(f"{package}==")) + "\n"
 
 
-def _dependencies(archive: Path) -> list[tuple[str, str, str]]:
+def _dependencies(archive: Path) -> "list[tuple[str, str, str]]":
     with tarfile.open(archive) as files:
         pom = next(name for name in files.getnames() if name.count("/") == 1 and name.endswith("/pom.xml"))
         content = files.extractfile(pom)
@@ -132,7 +133,7 @@ def _dependencies(archive: Path) -> list[tuple[str, str, str]]:
     return [tuple(text(d, name) for name in names) for d in root.iter(f"{MAVEN}dependency")]  # type: ignore[misc]
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
+def _run(command: "list[str]", environment: "dict[str, str]") -> None:
     done = subprocess.run(command, env={**os.environ, **environment}, check=False)
     if done.returncode:
         raise CannotSetUp(
