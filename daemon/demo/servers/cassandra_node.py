@@ -82,7 +82,9 @@ class CassandraNode:
         # JSON is YAML, so no YAML library is needed.
         (conf / "cassandra.yaml").write_text(json.dumps(self._settings(), indent=1))
         (conf / "logback.xml").write_text(LOGBACK.format(log=self._process.log))
-        self._process.start(self._command(conf), {**os.environ, "CASSANDRA_FOREGROUND": "yes"})
+        # TMPDIR is for the native library under JNA, which does not heed java.io.tmpdir.
+        own = {"CASSANDRA_FOREGROUND": "yes", "TMPDIR": str(self._folder / "tmp")}
+        self._process.start(self._command(conf), {**os.environ, **own})
         self._process.wait_until(self.answers, START_SECONDS_MAX)
         return self
 

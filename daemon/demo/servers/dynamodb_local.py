@@ -25,7 +25,8 @@ class DynamoDbLocal:
         """Start it; returns when it answers. Raises ServerFailed, JarsUnavailable, JavaMissing."""
         folder = jars.ensure("dynamodb-local")
         classes = compiled([SOURCE], folder)
-        flags = ["-Xmx1g", "-XX:+UseSerialGC", f"-Djava.library.path={folder / 'native'}"]
+        # Perf data would be a file in the machine's /tmp.
+        flags = ["-Xmx1g", "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.library.path={folder / 'native'}"]
         # Its SQLite driver copies itself there; it must not stay behind in the machine's own.
         flags.append(f"-Djava.io.tmpdir={self._process.log.parent}")
         command = [str(java()), *flags, "-cp", f"{classes}:{folder}/*", "LocalDynamoDb"]

@@ -21,7 +21,9 @@ class S3Server:
     def start(self) -> Self:
         """Start it; returns when it answers. Raises ServerFailed."""
         command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
-        self._process.start(command, {**os.environ, "PYTHONUNBUFFERED": "1"})
+        # Large objects spill into temporary files.
+        own = {"PYTHONUNBUFFERED": "1", "TMPDIR": str(self._process.log.parent)}
+        self._process.start(command, {**os.environ, **own})
         self._process.wait_until(lambda: listens(self._port), START_SECONDS_MAX)
         return self
 
