@@ -78,8 +78,8 @@ def kcl_settings(config: Config, stream_arn: str, config_path: Path) -> KclSetti
         executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path)),
         endpoint_url=config.source.endpoint_url,
         failover_millis=failover_millis,
-        # One setting says how patient the replicas are with each other; with its default of 10 s these are the KCL
-        # settings' own defaults. Each turn of the assignment reads two small tables.
+        # One setting says how patient the replicas are with each other; with its default of 10 s these are
+        # KclSettings' own defaults. Each turn of the assignment reads two small tables.
         lease_assignment_millis=min(2_000, failover_millis // 5),
         leader_lease_millis=2 * failover_millis,
         leader_heartbeat_millis=failover_millis // 2,
