@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from daemon.java import jars as jar_sets
-from daemon.java.jre import java, javac
+from daemon.java.jre import java, javac, version_of
 
 RELEASE = "17"
 
@@ -56,12 +57,21 @@ def _compile(sources: Sequence[Path], jars: Path, folder: Path) -> None:
 
 def _compiler() -> list[str]:
     binary = java(int(RELEASE))
-    compiler = javac(binary)
+    compiler = javac(binary) or _javac_on_path()
     if compiler is not None:
         # Not --release: it would hide sun.misc.Signal. -source keeps the classes runnable on a 17.
         return [str(compiler), "-source", RELEASE, "-target", RELEASE]
     (ecj,) = jar_sets.ensure("ecj").glob("*.jar")
     return [str(binary), "-jar", str(ecj), f"-{RELEASE}"]
+
+
+def _javac_on_path() -> Path | None:
+    """A JDK's that is not the one whose java was chosen; its own java tells how old it is."""
+    found = shutil.which("javac")
+    if found is None:
+        return None
+    version = version_of(Path(found).resolve().with_name("java"))
+    return Path(found) if version is not None and version >= int(RELEASE) else None
 
 
 def _class_path(jars: Path) -> str:
