@@ -14,7 +14,7 @@ vanish at any instruction: nothing is kept in the daemon.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 from daemon.phase import Phase
 
 T = TypeVar("T")
+Kind = Literal["full", "incremental"]
 POSITIONS_KEPT = 3
 REPLICAS_MAX = 100
 
@@ -58,6 +59,8 @@ class Part(msgspec.Struct, frozen=True):
     rejected: int = 0
     skipped: int = 0  # heartbeats of our own that the export caught
     error: str | None = None
+    version: int = 0  # of all its rows, in microseconds; 0: the migration's backfill version
+    kind: Kind = "full"  # of the export: what its lines look like, and whether it tells of deletions
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):

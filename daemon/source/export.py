@@ -8,13 +8,13 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import md5
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 from botocore.exceptions import ClientError
 
-from daemon.control import Part
+from daemon.control import Kind, Part
 from daemon.source.stream import MICROS
 
 # Below the export's time by this much lies the one version of all its rows: above every change that is
@@ -29,12 +29,19 @@ class ExportUnusable(Exception):
     """The export cannot be taken. The message names the object, what was found and the next step."""
 
 
+# A time without its zone would be taken for the local one of this machine.
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class Summary(msgspec.Struct, frozen=True, rename="camel"):
-    """manifest-summary.json; fields that are not needed are left out."""
+    """manifest-summary.json of either kind of export; fields that are not needed are left out."""
 
     export_arn: str
     table_arn: str
-    export_time: datetime | None = None  # incremental exports have none
+    export_time: Instant | None = None  # full exports only
+    export_from_time: Instant | None = None  # incremental exports only, and so the next two
+    export_to_time: Instant | None = None
+    output_view: str | None = None
     manifest_files_s3_key: str = msgspec.field(name="manifestFilesS3Key", default="")
     item_count: int = 0
     output_format: str = "DYNAMODB_JSON"
@@ -70,35 +77,59 @@ def split_url(url: str) -> tuple[str, str]:
 
 def read_export(s3: Any, manifest: str) -> Export:
     """Read and check the manifest. Raises ExportUnusable, and ClientError or BotoCoreError when S3 is away."""
+    summary = read_summary(s3, manifest)
+    if summary.export_type != "FULL_EXPORT" or summary.export_time is None:
+        raise ExportUnusable(f"{manifest} is of a {summary.export_type}: a backfill needs a full export")
+    parts = read_parts(s3, manifest, summary, "full")
+    return Export(manifest, summary.table_arn, summary.export_time.timestamp(), summary.item_count, parts)
+
+
+def read_summary(s3: Any, manifest: str) -> Summary:
+    """manifest-summary.json of either kind, its checksum and format checked. Raises as read_export does."""
     bucket, key = split_url(manifest)
-    summary = _summary(_checked(s3, bucket, key), manifest)
+    try:
+        summary = msgspec.json.decode(_checked(s3, bucket, key), type=Summary)
+    except msgspec.MsgspecError as error:
+        raise ExportUnusable(f"{manifest} is not the manifest-summary.json of an export: {error}") from error
+    if summary.output_format != "DYNAMODB_JSON":
+        raise ExportUnusable(f"{manifest} is in {summary.output_format}: export again as DYNAMODB_JSON")
+    return summary
+
+
+def read_parts(s3: Any, manifest: str, summary: Summary, kind: Kind) -> list[Part]:
+    """The files of manifest-files.json that hold items; each exists, and their counts add up to the summary's.
+
+    Raises as read_export does.
+    """
+    bucket, key = split_url(manifest)
     folder = key.rsplit("/", 1)[0]
-    lines = _checked(s3, bucket, _found(s3, bucket, summary.manifest_files_s3_key, f"{folder}/manifest-files.json"))
-    parts = list(_parts(s3, bucket, folder, lines, manifest))
+    listing = _found(s3, bucket, summary.manifest_files_s3_key, f"{folder}/manifest-files.json")
+    files = [file for file in _files(_checked(s3, bucket, listing), manifest) if file.items]
+    found = [_found(s3, bucket, file.key, *_moved(file.key, folder, kind)) for file in files]
+    parts = [
+        Part(f"s3://{bucket}/{key}", file.md5, file.items, kind=kind) for key, file in zip(found, files, strict=True)
+    ]
     listed = sum(part.items for part in parts)
     if listed != summary.item_count:
         raise ExportUnusable(
             f"{manifest} says {summary.item_count} items, its files add up to {listed}: "
             "the export is incomplete or was altered; copy it again or take another"
         )
-    assert summary.export_time is not None  # noqa: S101  checked by _summary
-    exported_at = summary.export_time.timestamp()
-    return Export(manifest, summary.table_arn, exported_at, summary.item_count, parts)
+    return parts
 
 
-def _summary(body: bytes, manifest: str) -> Summary:
-    try:
-        summary = msgspec.json.decode(body, type=Summary)
-    except msgspec.MsgspecError as error:
-        raise ExportUnusable(f"{manifest} is not the manifest-summary.json of an export: {error}") from error
-    if summary.export_type != "FULL_EXPORT" or summary.export_time is None:
-        raise ExportUnusable(f"{manifest} is of a {summary.export_type}: a backfill needs a full export")
-    if summary.output_format != "DYNAMODB_JSON":
-        raise ExportUnusable(f"{manifest} is in {summary.output_format}: export again as DYNAMODB_JSON")
-    return summary
+def _moved(key: str, folder: str, kind: Kind) -> list[str]:
+    """Where a data file lies when its export was copied with its folders; the most likely place first."""
+    name = key.rsplit("/", 1)[-1]
+    beside = f"{folder}/data/{name}"
+    if kind == "full":
+        return [beside]
+    # Incremental exports share one folder of data, next to the folders of their manifests.
+    shared = "/".join([*folder.split("/")[:-1], "data", name])
+    return [shared, beside]
 
 
-def _parts(s3: Any, bucket: str, folder: str, lines: bytes, manifest: str) -> Iterator[Part]:
+def _files(lines: bytes, manifest: str) -> Iterator[_File]:
     seen: set[str] = set()
     # Never splitlines(): it also splits inside strings, on U+2028 and others.
     for line in lines.split(b"\n"):
@@ -111,18 +142,16 @@ def _parts(s3: Any, bucket: str, folder: str, lines: bytes, manifest: str) -> It
         if file.key in seen:
             raise ExportUnusable(f"manifest-files.json of {manifest} lists {file.key} twice")
         seen.add(file.key)
-        if file.items:
-            found = _found(s3, bucket, file.key, f"{folder}/data/{file.key.rsplit('/', 1)[-1]}")
-            yield Part(name=f"s3://{bucket}/{found}", md5=file.md5, items=file.items)
+        yield file
 
 
-def _found(s3: Any, bucket: str, key: str, moved: str) -> str:
-    """The key as the manifest has it, or beside the manifest when the export was copied elsewhere."""
-    for candidate in dict.fromkeys((key, moved)):
+def _found(s3: Any, bucket: str, key: str, *moved: str) -> str:
+    """The key as the manifest has it, or near the manifest when the export was copied elsewhere."""
+    for candidate in dict.fromkeys((key, *moved)):
         if candidate and _exists(s3, bucket, candidate):
             return candidate
     raise ExportUnusable(
-        f"s3://{bucket}/{key} is missing, and so is s3://{bucket}/{moved}: the export is incomplete; "
+        f"s3://{bucket}/{key} is missing, and so is s3://{bucket}/{moved[0]}: the export is incomplete; "
         "copy it again with its folder, or take another"
     )
 
@@ -156,7 +185,7 @@ def _object(s3: Any, bucket: str, key: str) -> bytes:
     except ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket", "404"):
             raise ExportUnusable(
-                f"s3://{bucket}/{key} does not exist: check backfill.manifest, and that the export is COMPLETED"
+                f"s3://{bucket}/{key} does not exist: check its address, and that the export is COMPLETED"
             ) from error
         raise
 
@@ -172,11 +201,12 @@ def hole(exported_at: float, stream_created_at: float, now: float, margin_second
     if missing_seconds <= 0:
         return None
     return (
-        f"the export is as of {_iso(exported_at)}, the stream reaches back to {_iso(reaches_to)}: changes of "
+        f"the export is as of {iso(exported_at)}, the stream reaches back to {iso(reaches_to)}: changes of "
         f"{missing_seconds:.0f} s would be in neither (wanted: {margin_seconds:.0f} s of overlap). "
         "Take an export of a later time"
     )
 
 
-def _iso(epoch_seconds: float) -> str:
+def iso(epoch_seconds: float) -> str:
+    """Epoch seconds as an operator reads them: local time with its offset."""
     return datetime.fromtimestamp(epoch_seconds).astimezone().isoformat(timespec="seconds")

@@ -1,9 +1,9 @@
-"""One data file of an export -> changes, a block at a time: memory is bounded by the block, not by the file."""
+"""One data file of an export -> rows, a block at a time: memory is bounded by the block, not by the file."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from hashlib import md5
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,6 +20,7 @@ LINE_HEAD, LINE_TAIL = b'{"Item":', b"}"
 UNREADABLE = (ClientError, BotoCoreError)
 
 Row = tuple[Key, Item]
+T = TypeVar("T")
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -50,13 +51,21 @@ def verify(s3: Any, part: Part) -> str:
 
 
 def rows(s3: Any, part: Part, etag: str, keys: KeySchema) -> Iterator[list[Row]]:
-    """The rows of a verified file, in blocks of about 256 KiB of JSON.
+    """The rows of a verified file of a full export, in blocks.
 
     Raises ExportUnusable, and ClientError or BotoCoreError when S3 is away.
     """
+    return blocks(s3, part, etag, row_reader(keys))
+
+
+def blocks(s3: Any, part: Part, etag: str, read: Callable[[bytes], T]) -> Iterator[list[T]]:
+    """Every line of a verified file, through `read`, in blocks of about 256 KiB of JSON.
+
+    `read` may raise UnreadableItem. Raises ExportUnusable with the number of the line, and ClientError or
+    BotoCoreError when S3 is away.
+    """
     bucket, key = split_url(part.name)
     answer = _get(s3, part, Bucket=bucket, Key=key, IfMatch=etag)
-    read = row_reader(keys)
     number = 0
     for lines in _lines(answer["Body"], part):
         block = []

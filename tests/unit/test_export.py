@@ -98,7 +98,7 @@ def test_a_manifest_that_does_not_match_its_checksum_is_refused():
 
 
 def test_a_manifest_that_does_not_exist_is_named_with_the_next_step():
-    with pytest.raises(ExportUnusable, match=r"check backfill.manifest"):
+    with pytest.raises(ExportUnusable, match="check its address"):
         read_export(ObjectStore(), MANIFEST)
 
 
