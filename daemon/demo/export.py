@@ -1,4 +1,4 @@
-"""Writes a full export to S3 in the shape that AWS writes it: manifests, checksums, gzipped lines.
+"""Writes exports to S3 in the shape that AWS writes them: manifests, checksums, gzipped lines. Here: a full one.
 
     <prefix>/AWSDynamoDB/<export id>/_started
     <prefix>/AWSDynamoDB/<export id>/manifest-summary.json   and .md5
@@ -14,7 +14,7 @@ import io
 import random
 import uuid
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -30,34 +30,44 @@ GZIP_LEVEL = 1  # AWS's time is not what the demo measures
 Line = Mapping[str, Any] | msgspec.Raw
 
 
-class _DataFile:
+class DataFile:
     """One data file in the making; its lines go straight into the compressor."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.count = 0
+        self.size_bytes = 0
         self._compressed = io.BytesIO()
         self._lines = gzip.GzipFile(fileobj=self._compressed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0)
 
     def add(self, line: bytes) -> None:
+        """One line more, its newline included."""
         self._lines.write(line)
         self.count += 1
+        self.size_bytes += len(line)
 
     def content(self) -> bytes:
+        """The compressed file, ended."""
         self._lines.close()
         return self._compressed.getvalue()
 
 
-class _Place(NamedTuple):
-    """Where the export goes, and what it is called."""
+class Place(NamedTuple):
+    """Where an export goes, and what it is called."""
 
     bucket: str
     prefix: str
     export_id: str
 
     @property
+    def shared(self) -> str:
+        """The folder of all exports with this prefix."""
+        return "/".join(part for part in (self.prefix, "AWSDynamoDB") if part)
+
+    @property
     def folder(self) -> str:
-        return "/".join(part for part in (self.prefix, "AWSDynamoDB", self.export_id) if part)
+        """The folder of this export alone."""
+        return f"{self.shared}/{self.export_id}"
 
 
 def export_table(wire: Wire, s3_client: Any, table: Mapping[str, Any], bucket: str, prefix: str) -> str:
@@ -93,55 +103,86 @@ def write_export(
     """
     start = datetime.now(UTC)
     chance = random.Random(seed)
-    place = _Place(bucket, prefix.strip("/"), _export_id(start, chance))
-    _put(s3_client, place, "_started", b"")
-    data, billed_bytes = _data_files(items, files, chance)
-    entries = [_put_data(s3_client, place, file) for file in data]
+    place = new_place(bucket, prefix, start, chance)
+    lines = (b'{"Item":' + typed_json(item) + b"}\n" for item in items)
+    return write(
+        s3_client,
+        place,
+        f"{place.folder}/data",
+        data_files(lines, files, chance),
+        {
+            "version": "2020-06-30",
+            **origin(place, table_arn, table_id, start),
+            "exportTime": instant(export_time or start),
+        },
+        {"exportType": "FULL_EXPORT"},
+    )
+
+
+def write(
+    s3_client: Any,
+    place: Place,
+    data_folder: str,
+    data: Sequence[DataFile],
+    first: Mapping[str, Any],
+    last: Mapping[str, Any],
+) -> str:
+    """Put the files and their manifests; `first` and `last` are what the summary begins and ends with. Its URL."""
+    _put(s3_client, place, f"{place.folder}/_started", b"")
+    entries = [_put_data(s3_client, place, data_folder, file) for file in data]
     manifest = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
     _put_with_checksum(s3_client, place, "manifest-files", manifest)
     summary = {
-        **_origin(place, table_arn, table_id, start, export_time or start),
+        **first,
         "s3Bucket": place.bucket,
         "s3Prefix": place.prefix or None,
         "s3SseAlgorithm": "AES256",
         "s3SseKmsKeyId": None,
         "manifestFilesS3Key": f"{place.folder}/manifest-files.json",
-        "billedSizeBytes": billed_bytes,
+        "billedSizeBytes": sum(file.size_bytes for file in data),
         "itemCount": sum(file.count for file in data),
         "outputFormat": "DYNAMODB_JSON",
-        "exportType": "FULL_EXPORT",
+        **last,
     }
     _put_with_checksum(s3_client, place, "manifest-summary", msgspec.json.encode(summary) + b"\n")
-    return f"s3://{bucket}/{place.folder}/manifest-summary.json"
+    return f"s3://{place.bucket}/{place.folder}/manifest-summary.json"
 
 
-def _origin(place: _Place, table_arn: str, table_id: str, start: datetime, export_time: datetime) -> dict[str, Any]:
+def new_place(bucket: str, prefix: str, start: datetime, chance: random.Random) -> Place:
+    """A folder of its own for an export that starts now."""
+    export_id = f"0{int(start.timestamp() * 1000)}-{chance.randbytes(4).hex()}"
+    return Place(bucket, prefix.strip("/"), export_id)
+
+
+def origin(place: Place, table_arn: str, table_id: str, start: datetime) -> dict[str, Any]:
+    """What both kinds of summary say of where they come from."""
     return {
-        "version": "2020-06-30",
         "exportArn": f"{table_arn}/export/{place.export_id}",
-        "startTime": _instant(start),
-        "endTime": _instant(datetime.now(UTC)),
+        "startTime": instant(start),
+        "endTime": instant(datetime.now(UTC)),
         "tableArn": table_arn,
         "tableId": table_id,
-        "exportTime": _instant(export_time),
     }
 
 
-def _data_files(items: Iterable[Line], files: int, chance: random.Random) -> tuple[list[_DataFile], int]:
-    data = [_DataFile("".join(chance.choices(NAME_ALPHABET, k=NAME_LENGTH))) for _ in range(files)]
+def data_files(lines: Iterable[bytes], files: int, chance: random.Random) -> list[DataFile]:
+    """The lines, dealt unevenly; the last file stays empty."""
+    data = [DataFile("".join(chance.choices(NAME_ALPHABET, k=NAME_LENGTH))) for _ in range(files)]
     filled = data[:-1] or data
     weights = list(range(1, len(filled) + 1))
-    size_bytes = 0
-    for item in items:
-        typed = bytes(item) if isinstance(item, msgspec.Raw) else msgspec.json.encode(item)
-        chance.choices(filled, weights)[0].add(b'{"Item":' + typed + b"}\n")
-        size_bytes += len(typed)
-    return data, size_bytes
+    for line in lines:
+        chance.choices(filled, weights)[0].add(line)
+    return data
 
 
-def _put_data(s3_client: Any, place: _Place, file: _DataFile) -> dict[str, Any]:
+def typed_json(item: Line) -> bytes:
+    """The bytes of an item that is a dict in typed JSON, or its own bytes."""
+    return bytes(item) if isinstance(item, msgspec.Raw) else msgspec.json.encode(item)
+
+
+def _put_data(s3_client: Any, place: Place, data_folder: str, file: DataFile) -> dict[str, Any]:
     content = file.content()
-    key = _put(s3_client, place, f"data/{file.name}.json.gz", content)
+    key = _put(s3_client, place, f"{data_folder}/{file.name}.json.gz", content)
     return {
         "itemCount": file.count,
         "md5Checksum": _md5(content),  # of the compressed bytes
@@ -151,13 +192,12 @@ def _put_data(s3_client: Any, place: _Place, file: _DataFile) -> dict[str, Any]:
     }
 
 
-def _put_with_checksum(s3_client: Any, place: _Place, name: str, content: bytes) -> None:
-    _put(s3_client, place, f"{name}.json", content)
-    _put(s3_client, place, f"{name}.md5", _md5(content).encode())
+def _put_with_checksum(s3_client: Any, place: Place, name: str, content: bytes) -> None:
+    _put(s3_client, place, f"{place.folder}/{name}.json", content)
+    _put(s3_client, place, f"{place.folder}/{name}.md5", _md5(content).encode())
 
 
-def _put(s3_client: Any, place: _Place, name: str, content: bytes) -> str:
-    key = f"{place.folder}/{name}"
+def _put(s3_client: Any, place: Place, key: str, content: bytes) -> str:
     s3_client.put_object(Bucket=place.bucket, Key=key, Body=content)
     return key
 
@@ -166,9 +206,6 @@ def _md5(content: bytes) -> str:
     return b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
 
 
-def _instant(moment: datetime) -> str:
+def instant(moment: datetime) -> str:
+    """A moment as the manifests have it: UTC, to the millisecond."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _export_id(start: datetime, chance: random.Random) -> str:
-    return f"0{int(start.timestamp() * 1000)}-{chance.randbytes(4).hex()}"
