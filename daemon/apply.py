@@ -1,11 +1,19 @@
 """The path that every change takes: into the sink, or loudly nowhere."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sinks.change import Change
 from sinks.sink import Rejection
 
 Deliver = Callable[[Sequence[Change]], Sequence[Rejection]]
+
+
+class Ways(NamedTuple):
+    """The two ways into a sink: `load` may be the cheaper one and takes puts only, `apply` takes every change."""
+
+    load: Deliver
+    apply: Deliver
 
 
 class ChangeRejected(Exception):

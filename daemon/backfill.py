@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from daemon.apply import ChangeRejected, Deliver, deliver
+from daemon.apply import ChangeRejected, Ways, deliver
 from daemon.control import Control, Part
-from daemon.source import files
+from daemon.source import files, incremental
 from daemon.source.export import ExportUnusable
-from daemon.source.files import Row
 from daemon.source.heartbeat import is_heartbeat
+from daemon.source.incremental import Row
 from sinks.change import Change, KeySchema
 
 log = structlog.get_logger()
@@ -50,18 +50,23 @@ def load_part(
     part: Part,
     keys: KeySchema,
     version: int,
-    into: Deliver,
+    ways: Ways,
     batch_rows: int,
     progress: Callable[[Part], None],
 ) -> Part:
     """Load one file and account for each of its rows. The part, done.
 
+    `version`, in microseconds, is that of the migration's backfill: for a part that has none of its own.
     Raises ExportUnusable, ChangeRejected, what the sink raises, and ClientError or BotoCoreError of S3.
     """
+    if part.kind == "incremental" and not part.version:
+        raise ValueError(f"{part.name} is of an incremental export and has no rank")
     etag = files.verify(s3, part)
+    # An incremental export tells of deletions, which `load` does not take.
+    into = ways.apply if part.kind == "incremental" else ways.load
     part = msgspec.structs.replace(part, rows_read=0, applied=0, skipped=0, error=None)
-    for rows in _batches(files.rows(s3, part, etag, keys), batch_rows):
-        changes = [Change(key, version, item) for key, item in rows if not is_heartbeat(key)]
+    for rows in _batches(_rows(s3, part, etag, keys), batch_rows):
+        changes = [Change(key, part.version or version, item) for key, item in rows if not is_heartbeat(key)]
         applied = deliver(into, changes)
         part = msgspec.structs.replace(
             part,
@@ -78,7 +83,12 @@ def load_part(
     return msgspec.structs.replace(part, done=True)
 
 
-def _batches(blocks: Iterable[list[Row]], size: int) -> Iterator[list[Row]]:
+def _rows(s3: Any, part: Part, etag: str, keys: KeySchema) -> Iterator[Sequence[Row]]:
+    read = incremental.changes if part.kind == "incremental" else files.rows
+    return read(s3, part, etag, keys)
+
+
+def _batches(blocks: Iterable[Sequence[Row]], size: int) -> Iterator[Sequence[Row]]:
     """Blocks are bounded by bytes, batches by rows as well."""
     for block in blocks:
         for start in range(0, len(block), size):

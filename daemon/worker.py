@@ -8,6 +8,7 @@ import structlog
 
 from daemon import backfill
 from daemon.app import Parts
+from daemon.apply import Deliver, Ways
 from daemon.backfill import BackfillIncomplete
 from daemon.control import Migration
 from daemon.retry import Abandoned, Retrying
@@ -27,12 +28,7 @@ def run(known: Parts, index: int, of: int) -> None:
     sink = Retrying(known.sink(), on_trouble=_trouble, wanted=_wanted)
     sink.open()
     config = known.config.backfill
-
-    def into(changes: Sequence[Change]) -> Sequence[Rejection]:
-        if not _wanted():
-            raise Abandoned("the service that started this worker is gone")
-        return sink.load(changes)
-
+    ways = Ways(load=_while_wanted(sink.load), apply=_while_wanted(sink.apply))
     try:
         backfill.load_share(
             known.control,
@@ -43,13 +39,22 @@ def run(known: Parts, index: int, of: int) -> None:
                 part,
                 known.keys,
                 migration.backfill_version,
-                into,
+                ways,
                 config.batch_rows,
                 progress,
             ),
         )
     finally:
         sink.close()
+
+
+def _while_wanted(into: Deliver) -> Deliver:
+    def delivered(changes: Sequence[Change]) -> Sequence[Rejection]:
+        if not _wanted():
+            raise Abandoned("the service that started this worker is gone")
+        return into(changes)
+
+    return delivered
 
 
 def _anchored(known: Parts) -> Migration:

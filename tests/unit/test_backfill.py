@@ -2,14 +2,16 @@ import gzip
 import hashlib
 from base64 import b64encode
 
+import msgspec
 import pytest
 from fakes import FlakySink, MemoryControl, ObjectStore
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.apply import Ways
 from daemon.backfill import BackfillIncomplete, load_part, load_share, mine, part_names
 from daemon.control import Part
-from sinks.change import Key, KeyAttribute, KeySchema
+from sinks.change import Change, Item, Key, KeyAttribute, KeySchema
 from sinks.sink import Rejection
 
 KEYS = KeySchema(KeyAttribute("id", "S"))
@@ -35,7 +37,8 @@ class Export:
     def load(self, index=0, of=1, into=None):
         def one(part, progress):
             self.loaded.append(part.name)
-            return load_part(self.store, part, KEYS, VERSION, into or self.sink.apply, 100, progress)
+            deliver = into or self.sink.apply
+            return load_part(self.store, part, KEYS, VERSION, Ways(deliver, deliver), 100, progress)
 
         load_share(self.control, index, of, one)
 
@@ -100,11 +103,66 @@ def test_heartbeats_that_the_export_caught_are_counted_and_left_out():
     body = gzip.compress(b'{"Item":{"id":{"S":"moveout#heartbeat#1"}}}\n{"Item":{"id":{"S":"a"}}}\n')
     export.store.put_object(Bucket="b", Key="0", Body=body)
     md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-    done = load_part(
-        export.store, Part("s3://b/0", md5, items=2), KEYS, VERSION, export.sink.apply, 100, lambda _: None
-    )
+    ways = Ways(export.sink.apply, export.sink.apply)
+    done = load_part(export.store, Part("s3://b/0", md5, items=2), KEYS, VERSION, ways, 100, lambda _: None)
     assert (done.rows_read, done.applied, done.skipped) == (2, 1, 1)
     assert list(export.sink.changes) == [Key("a")]
+
+
+def stamped(key, image=b""):
+    return b'{"Metadata":{"WriteTimestampMicros":{"N":"1"}},"Keys":{"id":{"S":"%s"}}%s}\n' % (key, image)
+
+
+def incremental(*lines, version=VERSION - 7):
+    """The object store and the part of an incremental export with these lines."""
+    store, body = ObjectStore(), gzip.compress(b"".join(lines))
+    store.put_object(Bucket="b", Key="i", Body=body)
+    md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    return store, Part("s3://b/i", md5, items=len(lines), version=version, kind="incremental")
+
+
+def refused(changes):
+    raise AssertionError(f"{len(changes)} change(s) went the wrong way in")
+
+
+def test_changes_of_an_incremental_export_are_applied_at_its_own_version_and_never_loaded():
+    store, part = incremental(stamped(b"a", b',"NewImage":{"id":{"S":"a"}}'), stamped(b"b"))
+    sink = FlakySink()
+    done = load_part(store, part, KEYS, VERSION, Ways(load=refused, apply=sink.apply), 1, lambda _: None)
+    assert list(sink.changes.values()) == [
+        Change(Key("a"), VERSION - 7, Item(b'{"id":{"S":"a"}}')),
+        Change(Key("b"), VERSION - 7, None),
+    ]
+    assert (done.done, done.rows_read, done.applied, done.skipped) == (True, 2, 2, 0)
+
+
+def test_rows_of_a_full_export_are_loaded_and_a_version_of_their_own_goes_first():
+    export, loaded = Export(1), []
+    part = Part(**{**msgspec.structs.asdict(export.parts()[0]), "version": VERSION + 7})
+    ways = Ways(load=lambda changes: loaded.extend(changes) or (), apply=refused)
+    load_part(export.store, part, KEYS, VERSION, ways, 100, lambda _: None)
+    assert [change.version for change in loaded] == [VERSION + 7]
+
+
+def test_heartbeats_of_an_incremental_export_are_left_out_written_or_deleted():
+    beat = b"moveout#heartbeat#1"
+    written = stamped(beat, b',"NewImage":{"id":{"S":"%s"},"moveout:round":{"N":"1"}}' % beat)
+    store, part = incremental(written, stamped(beat + b"2"), stamped(b"b"))
+    sink = FlakySink()
+    done = load_part(store, part, KEYS, VERSION, Ways(refused, sink.apply), 100, lambda _: None)
+    assert (done.rows_read, done.applied, done.skipped) == (3, 1, 2)
+    assert list(sink.changes) == [Key("b")]
+
+
+def test_an_incremental_export_without_a_rank_is_not_loaded_at_the_version_of_the_backfill():
+    store, part = incremental(stamped(b"b"), version=0)
+    with pytest.raises(ValueError, match="has no rank"):
+        load_part(store, part, KEYS, VERSION, Ways(refused, refused), 100, lambda _: None)
+
+
+def test_a_part_that_was_recorded_before_there_were_incremental_exports_is_of_a_full_one():
+    known = msgspec.json.decode(b'{"name":"s3://b/0","md5":"","items":1}', type=Part)
+    assert (known.kind, known.version) == ("full", 0)
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(1, 9))
