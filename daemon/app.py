@@ -1,12 +1,16 @@
 """Builds the parts from the configuration. The only module that knows everyone."""
 
+import random
 from functools import cached_property
 from typing import Any
 
 from daemon import aws, preflight
+from daemon.clock import SYSTEM, Clock
 from daemon.config import Config
 from daemon.control import Control
-from daemon.preflight import SourceFacts
+from daemon.dead_letter import DeadLetters
+from daemon.letter_box import LetterBox, letter_box
+from daemon.preflight import SourceFacts, TableFacts
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
 from sinks.sink import Sink
@@ -17,6 +21,8 @@ class Parts:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self.clock: Clock = SYSTEM
+        self.chance = random.Random()
 
     @cached_property
     def dynamodb(self) -> Any:
@@ -39,6 +45,11 @@ class Parts:
         return Control(self.dynamodb, self.config.control.table, self.config.migration)
 
     @cached_property
+    def table(self) -> TableFacts:
+        """The source table, as it was when first asked, with a stream or without. Raises CheckFailed."""
+        return preflight.table(self.config, self.dynamodb)
+
+    @cached_property
     def facts(self) -> SourceFacts:
         """The source table and its stream, as they were when first asked. Raises CheckFailed."""
         return preflight.source(self.config, self.dynamodb, self.streams)
@@ -46,7 +57,24 @@ class Parts:
     @property
     def keys(self) -> KeySchema:
         """The primary key of source and target."""
-        return self.facts.keys
+        return self.table.keys
+
+    @property
+    def letter_box(self) -> LetterBox:
+        """Where dead letters are written."""
+        return letter_box(self.s3, self.config.dead_letters_to)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """The changes that the target refused."""
+        return DeadLetters(
+            self.control,
+            self.letter_box,
+            self.keys,
+            migration=self.config.migration,
+            sink=self.config.target.kind,
+            limit=self.config.dead_letters.limit,
+        )
 
     def sink(self, *, may_create: bool = True) -> Sink:
         """A new sink on the target, not open yet."""

@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 import structlog
 
-from daemon.apply import ChangeRejected, Ways, deliver
-from daemon.control import Control, Part
+from daemon.apply import Ways, deliver
+from daemon.control import Control, Part, parts_of
+from daemon.dead_letter import TooManyDeadLetters
+from daemon.letter_box import BoxUnavailable
 from daemon.source import files, incremental
 from daemon.source.export import ExportUnusable
 from daemon.source.heartbeat import is_heartbeat
@@ -21,7 +23,6 @@ from sinks.change import Change, KeySchema
 
 log = structlog.get_logger()
 
-PARTS = "part#"
 # Progress is written this often: it is for people, a crash does the part again.
 PROGRESS_SECONDS = 1.0
 
@@ -30,9 +31,9 @@ class BackfillIncomplete(Exception):
     """Some parts could not be loaded; the others are kept. The message names each, with what to do."""
 
 
-def part_names(parts: Sequence[Part]) -> dict[str, Part]:
+def part_names(parts: Sequence[Part], generation: int) -> dict[str, Part]:
     """Record name -> part, in the order of the manifest."""
-    return {f"{PARTS}{number:06d}": part for number, part in enumerate(parts)}
+    return {f"{parts_of(generation)}{number:06d}": part for number, part in enumerate(parts)}
 
 
 def mine(parts: Mapping[str, Part], index: int, of: int) -> list[str]:
@@ -57,21 +58,22 @@ def load_part(
     """Load one file and account for each of its rows. The part, done.
 
     `version`, in microseconds, is that of the migration's backfill: for a part that has none of its own.
-    Raises ExportUnusable, ChangeRejected, what the sink raises, and ClientError or BotoCoreError of S3.
+    Raises ExportUnusable, what the three ways raise, and ClientError or BotoCoreError of S3.
     """
     if part.kind == "incremental" and not part.version:
         raise ValueError(f"{part.name} is of an incremental export and has no rank")
     etag = files.verify(s3, part)
     # An incremental export tells of deletions, which `load` does not take.
     into = ways.apply if part.kind == "incremental" else ways.load
-    part = msgspec.structs.replace(part, rows_read=0, applied=0, skipped=0, error=None)
+    part = msgspec.structs.replace(part, rows_read=0, applied=0, rejected=0, skipped=0, error=None)
     for rows in _batches(_rows(s3, part, etag, keys), batch_rows):
         changes = [Change(key, part.version or version, item) for key, item in rows if not is_heartbeat(key)]
-        applied = deliver(into, changes)
+        applied = deliver(into, changes, ways.keep)
         part = msgspec.structs.replace(
             part,
             rows_read=part.rows_read + len(rows),
             applied=part.applied + applied,
+            rejected=part.rejected + len(changes) - applied,
             skipped=part.skipped + len(rows) - len(changes),
         )
         progress(part)
@@ -120,18 +122,19 @@ class Ledger:
 
 def load_share(
     control: Control,
+    generation: int,
     index: int,
     of: int,
     load: Callable[[Part, Callable[[Part], None]], Part],
 ) -> None:
     """Load every part of this worker's share that is not done yet. Raises BackfillIncomplete."""
-    parts = control.all(PARTS, Part)
+    parts = control.all(parts_of(generation), Part)
     faults = []
     for name in mine({name: part for name, (part, _) in parts.items()}, index, of):
         part, _ = parts[name]
         if part.done:
             continue
-        fault = _load_one(Ledger(control, PARTS + name), part, load)
+        fault = _load_one(Ledger(control, parts_of(generation) + name), part, load)
         if fault is not None:
             faults.append(fault)
     if faults:
@@ -145,7 +148,7 @@ def _load_one(ledger: Ledger, part: Part, load: Callable[[Part, Callable[[Part],
     try:
         done = load(part, ledger.progress)
         ledger.write(done)
-    except (ExportUnusable, ChangeRejected) as error:
+    except (ExportUnusable, TooManyDeadLetters, BoxUnavailable) as error:
         log.error("part_failed", part=part.name, error=str(error))  # noqa: TRY400  the sentence says it all
         ledger.write(msgspec.structs.replace(part, error=str(error)))
         return str(error)

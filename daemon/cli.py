@@ -3,15 +3,25 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from daemon import __version__
-from daemon.config import Config, ConfigurationError, load
-
-EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+from daemon.config import Config
+from daemon.letters_cli import letters
+from daemon.terminal import (
+    DEFAULT_CONFIG,
+    EXIT_FAILED,
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    ConfigOption,
+    configured,
+    err,
+    guarded,
+    out,
+    refuse,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,36 +35,15 @@ app = typer.Typer(
     the whole move on this machine.
     """,
 )
-out = Console()
-err = Console(stderr=True)
-
-ConfigOption = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", envvar="MOVEOUT_CONFIG", help="The configuration file; see deploy/moveout.example.yaml."
-    ),
-]
-DEFAULT_CONFIG = Path("moveout.yaml")
-
-
-def refuse(code: int, message: str) -> NoReturn:
-    """Say why and leave."""
-    err.print(f"moveout: {message}", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-def configured(path: Path) -> Config:
-    """The configuration, or exit code 2 with all its faults."""
-    try:
-        return load(path)
-    except ConfigurationError as error:
-        refuse(EXIT_USAGE, str(error))
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  typer's callback
     if asked:
         out.print(__version__)
         raise typer.Exit
+
+
+app.add_typer(letters, name="dead-letter")
 
 
 @app.callback()
@@ -94,7 +83,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     from daemon import log
 
     log.configure(settings.log.format, settings.log.level, migration=settings.migration, role="service")
-    _guarded(lambda: _serve(settings, config.resolve()))
+    guarded(lambda: _serve(settings, config.resolve()))
 
 
 def _serve(settings: Config, path: Path) -> None:
@@ -121,7 +110,7 @@ def backfill(
     from daemon.app import parts
 
     log.configure(settings.log.format, settings.log.level, migration=settings.migration, role=f"backfill-{index}")
-    _guarded(lambda: worker.run(parts(settings), index, of))
+    guarded(lambda: worker.run(parts(settings), index, of))
 
 
 @app.command()
@@ -191,12 +180,37 @@ def demo(
     raise typer.Exit(run_demo(sink=sink, seed=seed, items=items, keep=keep))
 
 
-@app.command(hidden=True)
-def shard(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """One shard's process, which the JVM starts: speaks the KCL's protocol on stdin and stdout."""
-    from daemon.kcl.shard import main as serve_shard
+@app.command()
+def resync(
+    config: ConfigOption = DEFAULT_CONFIG,
+    export: Annotated[
+        str | None, typer.Option(help="s3://…/manifest-summary.json of a new full export.", metavar="S3-URL")
+    ] = None,
+    window: Annotated[
+        list[str] | None,
+        typer.Option(help="s3://…/manifest-summary.json of an incremental export; repeat it.", metavar="S3-URL"),
+    ] = None,
+) -> None:
+    """Heal a gap in the stream (phase needs-resync). Without options: say what happened, and which commands heal it.
 
-    serve_shard(config)
+    What was applied stays. The service may keep running: it loads what is new, removes what was deleted in the
+    gap, follows the stream from its present beginning, and proves lag again.
+    """
+    from daemon import resync as healing
+    from daemon.app import parts
+
+    known = parts(configured(config))
+    if export and window:
+        refuse(EXIT_USAGE, "a new full export needs no windows: give --export or --window")
+
+    def act() -> None:
+        if export is None and not window:
+            out.print(healing.advice(known), markup=False, highlight=False, soft_wrap=True)
+            return
+        healed = healing.by_full_export(known, export) if export else healing.by_windows(known, window or [])
+        out.print(healed.message, markup=False, highlight=False, soft_wrap=True)
+
+    guarded(act)
 
 
 def _as_json(document: Any) -> str:
@@ -212,39 +226,6 @@ def _asked(ask: Any) -> Any:
         return ask()
     except (ClientError, BotoCoreError) as error:
         refuse(EXIT_FAILED, f"the control table cannot be read: {error}")
-
-
-def _guarded(act: Any) -> None:
-    """Run a command; what it raises on purpose becomes one line and an exit code."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from daemon.apply import ChangeRejected
-    from daemon.backfill import BackfillIncomplete
-    from daemon.java.compile import NotCompiled
-    from daemon.java.jars import JarsUnavailable
-    from daemon.java.jre import JavaMissing
-    from daemon.kcl.properties import UnusableSetting
-    from daemon.preflight import CheckFailed
-    from daemon.retry import Abandoned
-    from daemon.server import ListenFailed
-    from sinks.sink import SinkError
-
-    try:
-        act()
-    except CheckFailed as error:
-        refuse(EXIT_REFUSED, str(error))
-    except ListenFailed as error:
-        refuse(EXIT_USAGE, str(error))
-    except (JavaMissing, JarsUnavailable, NotCompiled) as error:
-        refuse(EXIT_REFUSED, str(error))
-    except UnusableSetting as error:
-        refuse(EXIT_USAGE, str(error))
-    except (BackfillIncomplete, ChangeRejected, SinkError) as error:
-        refuse(EXIT_REFUSED, str(error))
-    except Abandoned as error:
-        refuse(EXIT_FAILED, str(error))
-    except (ClientError, BotoCoreError) as error:
-        refuse(EXIT_FAILED, f"AWS cannot be reached or refuses: {error}")
 
 
 def main() -> None:

@@ -67,6 +67,17 @@ class Control(_Section):
     table: TableName = "moveout-control"
 
 
+class DeadLetters(_Section):
+    """Where changes go that the target can never store, so that everything else may flow."""
+
+    to: str | None = Field(
+        default=None,
+        pattern=r"^(s3://[^/]+/.*|/.*)$",
+        description="s3://bucket/prefix, or a folder that outlives the container. Default: in the export's bucket.",
+    )
+    limit: int = Field(default=1000, ge=0, description="More are a rule, no exceptions: the shard or file stops.")
+
+
 class Server(_Section):
     """Metrics, health and signals over HTTP. Serves reads only."""
 
@@ -119,10 +130,17 @@ class Config(BaseSettings):
     tail: Tail = Tail()
     target: Target
     control: Control = Control()
+    dead_letters: DeadLetters = DeadLetters()
     server: Server = Server()
     ready: Ready = Ready()
     signal: Signal = Signal()
     log: Log = Log()
+
+    @property
+    def dead_letters_to(self) -> str:
+        """Where dead letters are written: as configured, or beside the export."""
+        bucket = self.backfill.manifest.split("/")[2]
+        return self.dead_letters.to or f"s3://{bucket}/moveout/{self.migration}/dead-letters"
 
     @model_validator(mode="after")
     def _lag_can_be_proven(self) -> "Config":

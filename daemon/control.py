@@ -3,14 +3,18 @@
 One item per record: `migration` (partition key), `record` (sort key), `revision`, `body` (JSON). A pod can
 vanish at any instruction: nothing is kept in the daemon.
 
-| record         | written by            | holds                                                        |
-|----------------|-----------------------|--------------------------------------------------------------|
-| `migration`    | the leader            | phase, anchor, backfill version, whether readers may switch  |
-| `part#<n>`     | the worker of a part  | rows read, applied, rejected, skipped; done or why not       |
-| `shard#<id>`   | the shard's process   | the last positions with their versions, heartbeats, counts   |
-| `proof`        | the leader            | round of proof and the instant that is proven                |
-| `leader`       | every replica         | who leads, until when                                        |
-| `signal`       | the leader            | the published document                                       |
+| record           | written by            | holds                                                        |
+|------------------|-----------------------|--------------------------------------------------------------|
+| `migration`      | the leader, `resync`  | phase, anchor, backfill version, whether readers may switch  |
+| `g<n>/part#<n>`  | the worker of a part  | rows read, applied, rejected, skipped; done or why not       |
+| `g<n>/shard#<id>`| the shard's process   | the last positions with their versions, heartbeats, counts   |
+| `dead#<id>`      | who met the rejection | a change that the target refuses, and what became of it      |
+| `proof`          | the leader            | round of proof and the instant that is proven                |
+| `leader`         | every replica         | who leads, until when                                        |
+| `signal`         | the leader            | the published document                                       |
+
+Each anchoring, the first and those of `moveout resync`, reserves a generation: its parts and shards have names of
+their own, so that nothing of an attempt that crashed, or of before a gap, can be taken for new.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,8 +31,31 @@ POSITIONS_KEPT = 3
 REPLICAS_MAX = 100
 
 
+def parts_of(generation: int) -> str:
+    """What the records of the generation's parts begin with."""
+    return f"g{generation}/part#"
+
+
+def shards_of(generation: int) -> str:
+    """What the records of the generation's shards begin with."""
+    return f"g{generation}/shard#"
+
+
 class Conflict(Exception):
     """Somebody else has written the record since it was read."""
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """Rows that a resync must look at when it has loaded everything: those that it has not brought up to date.
+
+    Rows with `since <= version < below` are removed, at version `at`; with `ask_source` only those that the source
+    does not hold. Versions are microseconds.
+    """
+
+    below: int
+    at: int
+    since: int = 0
+    ask_source: bool = False
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -40,11 +67,17 @@ class Migration(msgspec.Struct, frozen=True):
     manifest: str = ""
     stream_arn: str = ""
     anchored_at: float = 0
+    exported_at: float = 0  # everything before is in the export, or was applied; from here on the stream is needed
     backfill_version: int = 0
+    parts: int = 0  # how many there are to load
     settled: bool = False
     caught_up_since: float | None = None
     ready_since: float | None = None
     gap: str | None = None
+    generation: int = 0  # of the parts and shards that are in force
+    reserved: int = 0  # the last generation that an attempt to anchor has taken
+    anchor_version: int = 0  # every version of the stream lies above it, every version of an older generation below
+    sweep: Sweep | None = None  # what is left to remove from the target once a resync has loaded everything
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -83,6 +116,8 @@ class ShardState(msgspec.Struct, frozen=True):
     records: int = 0
     applied: int = 0
     expired: int = 0
+    rejected: int = 0
+    applied_to: float = 0  # epoch seconds: creation of the newest record applied
     updated_at: float = 0
     trouble: str | None = None
 

@@ -24,6 +24,9 @@ class Observation(NamedTuple):
     applied_through: float | None  # every write before it is durable in the target; None: nothing is proven
     lag_reason: str
     trouble: str | None  # what the target says, where it is away
+    dead_letter: str | None = None  # the oldest that waits for a decision, in a sentence
+    gap: str | None = None  # what the stream has lost
+    settled: bool = False  # what must follow the load has been done
 
 
 class Limits(NamedTuple):
@@ -63,6 +66,12 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
             migration.gap or "nothing was trimmed from the stream before it was read",
         ),
         Condition(
+            "DeadLettersResolved",
+            seen.dead_letter is None,
+            "NoneOpen" if seen.dead_letter is None else "Open",
+            seen.dead_letter or "the target refused no change that is still wanted",
+        ),
+        Condition(
             "TargetAvailable",
             seen.trouble is None,
             "Writing" if seen.trouble is None else "Retrying",
@@ -90,18 +99,26 @@ def _seconds(lag: float | None) -> str:
     return "unbounded" if lag is None else f"{lag:.1f} s"
 
 
-def backfill_accounted(seen: Observation) -> bool:
-    """True when every part is done and the counts agree with the manifest."""
-    return seen.parts_done == seen.parts_total and seen.items_done == seen.items_total
+def backfill_accounted(migration: Migration, seen: Observation) -> bool:
+    """True when every part of the anchor is there and done, and the counts agree with the manifest."""
+    return migration.parts == seen.parts_total == seen.parts_done and seen.items_done == seen.items_total
+
+
+def to_be_settled(migration: Migration, seen: Observation) -> bool:
+    """True when all is loaded and what must follow the load is not done yet."""
+    loaded = migration.phase is Phase.BACKFILLING and backfill_accounted(migration, seen)
+    return loaded and not (migration.settled or seen.settled)
 
 
 def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration:
     """The next state. What changed is told by its `message`."""
-    if migration.gap is not None:
-        return _resync(migration)
+    if migration.gap is not None or seen.gap is not None:
+        return _resync(msgspec.structs.replace(migration, gap=migration.gap or seen.gap))
+    if seen.settled and not migration.settled:
+        migration = msgspec.structs.replace(migration, settled=True)
     if migration.phase is Phase.ANCHORED:
         return _to(migration, Phase.BACKFILLING, f"loading {seen.items_total} items from {seen.parts_total} files")
-    if migration.phase is Phase.BACKFILLING and backfill_accounted(seen) and migration.settled:
+    if migration.phase is Phase.BACKFILLING and backfill_accounted(migration, seen) and migration.settled:
         return _to(migration, Phase.REPLICATING, f"all {seen.items_total} items are loaded; catching up")
     if migration.phase is Phase.REPLICATING:
         return _readiness(migration, seen, limits)
@@ -113,7 +130,7 @@ def _to(migration: Migration, phase: Phase, message: str) -> Migration:
 
 
 def _resync(migration: Migration) -> Migration:
-    message = f"the stream has lost changes: {migration.gap}. Start a new migration under another name"
+    message = f"the stream has lost changes: {migration.gap}. `moveout resync` says how this is healed"
     return msgspec.structs.replace(
         migration, phase=Phase.NEEDS_RESYNC, message=message, ready_since=None, caught_up_since=None
     )

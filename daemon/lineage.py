@@ -49,9 +49,10 @@ def inherited(shard: Shard, parent: ShardState | None) -> ShardState:
     return ShardState(anchor=parent.version, parent=shard.parent)
 
 
-def anchors(shards: Mapping[str, Shard]) -> dict[str, ShardState]:
+def anchors(shards: Mapping[str, Shard], version: int = 0) -> dict[str, ShardState]:
     """The first states at the anchor: of every shard whose parent is no longer listed.
 
     What those parents held is older than the stream's reach, hence in the export, below the backfill version.
+    After a gap, `version` is what every change of the stream must lie above.
     """
-    return {s.id: ShardState(anchor=0, parent=s.parent) for s in shards.values() if s.parent not in shards}
+    return {s.id: ShardState(anchor=version, parent=s.parent) for s in shards.values() if s.parent not in shards}

@@ -7,6 +7,7 @@ restart loses nothing.
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -113,6 +114,14 @@ def _migration(document: Document) -> Iterable[Metric]:
     for phase in Phase:
         phases.add_metric([document.migration, phase.value], float(document.phase is phase))
     yield phases
+    letters = GaugeMetricFamily(
+        "moveout_dead_letters",
+        "Changes that the target refused, by what became of them. Any that is open keeps readers from switching.",
+        labels=["migration", "state"],
+    )
+    for state, count in msgspec.structs.asdict(document.dead_letters).items():
+        letters.add_metric([document.migration, state], float(count))
+    yield letters
     conditions = GaugeMetricFamily(
         "moveout_condition", "1 while the condition holds.", labels=["migration", "condition"]
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from daemon.config import Config
+from daemon.gap import StreamIdentity
 from daemon.source import shards
 from daemon.source.export import Export, ExportUnusable, hole, read_export
 from daemon.source.shards import Stream
@@ -17,6 +18,14 @@ IMAGES = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
 
 class CheckFailed(Exception):
     """The move cannot work as things are. The message says what was found and what to do; exit code 3."""
+
+
+class TableFacts(NamedTuple):
+    """What DescribeTable tells of the source table; its stream may be off."""
+
+    keys: KeySchema
+    arn: str
+    stream: StreamIdentity
 
 
 class SourceFacts(NamedTuple):
@@ -38,13 +47,13 @@ class Finding(NamedTuple):
 def source(config: Config, dynamodb: Any, streams: Any) -> SourceFacts:
     """The table is there, with a stream that shows new images. Raises CheckFailed."""
     name = config.source.table
-    description = _asked(f"source table {name!r}", lambda: dynamodb.describe_table(TableName=name)["Table"])
-    arn = description.get("LatestStreamArn")
+    found = table(config, dynamodb)
+    arn = found.stream.arn
     enable = (
         f"aws dynamodb update-table --table-name {name} --stream-specification "
         "StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
     )
-    if arn is None or not description.get("StreamSpecification", {}).get("StreamEnabled", False):
+    if arn is None or not found.stream.enabled:
         raise CheckFailed(f"source table {name!r} has no stream: its changes cannot be followed. Enable one: {enable}")
     stream = _asked(f"stream {arn}", lambda: shards.describe(streams, arn))
     if stream.view_type not in IMAGES:
@@ -52,7 +61,16 @@ def source(config: Config, dynamodb: Any, streams: Any) -> SourceFacts:
             f"the stream of {name!r} shows {stream.view_type}, the move needs new images ({' or '.join(IMAGES)}). "
             f"A view type cannot be changed: disable the stream, then {enable}"
         )
-    return SourceFacts(_keys(description), description["TableArn"], stream)
+    return SourceFacts(found.keys, found.arn, stream)
+
+
+def table(config: Config, dynamodb: Any) -> TableFacts:
+    """The source table as it is now. Raises CheckFailed."""
+    name = config.source.table
+    description = _asked(f"source table {name!r}", lambda: dynamodb.describe_table(TableName=name)["Table"])
+    enabled = bool(description.get("StreamSpecification", {}).get("StreamEnabled", False))
+    identity = StreamIdentity(description.get("LatestStreamArn"), enabled)
+    return TableFacts(_keys(description), description["TableArn"], identity)
 
 
 def _keys(description: Any) -> KeySchema:

@@ -1,20 +1,19 @@
 """Heartbeats in, proof out: the acting half of daemon/lag.py."""
 
 import random
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from daemon import lag
-from daemon.control import Control, Proof, ShardState
+from daemon.clock import SYSTEM, Clock
+from daemon.control import Control, Proof, ShardState, shards_of
 from daemon.source import heartbeat, shards
 from daemon.source.shards import Stream
 from sinks.change import KeySchema
 
-SHARDS = "shard#"
 # Random keys per shard without one: enough to hit each of 1,000 shards within a few rounds.
 FRESH_PER_SHARD = 8
 FRESH_MAX = 64
@@ -25,6 +24,7 @@ class Seen(NamedTuple):
 
     proof: Proof
     states: Mapping[str, ShardState]
+    stream: Stream | None = None  # the listing that the proof rests on
 
 
 class Prover:
@@ -38,7 +38,10 @@ class Prover:
         table: str,
         keys: KeySchema,
         stream: Stream,
-        now: Callable[[], float] = time.time,
+        generation: int,
+        *,
+        clock: Clock = SYSTEM,
+        chance: random.Random | None = None,
     ) -> None:
         self._control = control
         self._dynamodb = dynamodb
@@ -46,8 +49,9 @@ class Prover:
         self._table = table
         self._keys = keys
         self._stream = stream
-        self._now = now
-        self._chance = random.Random()
+        self._shards = shards_of(generation)
+        self._clock = clock
+        self._chance = chance or random.Random()
         self._listed_after = 0
         self._started: dict[int, float] = {}  # round -> epoch seconds before its first heartbeat
         self._states: Mapping[str, ShardState] = {}
@@ -55,18 +59,18 @@ class Prover:
     def beat(self) -> None:
         """One round: number it durably, write the heartbeats, then list the stream. Raises ClientError, …"""
         proof = self._control.update("proof", Proof, _next_round)
-        started = self._now()
+        started = self._clock.time()
         heartbeat.write(self._dynamodb, self._table, self._keys, self._partitions(), proof.round)
         # Listed after the last acknowledgement: a shard that opened meanwhile is in the listing, or a
         # descendant of a leaf that gets no heartbeat of this round.
-        self._stream = shards.describe(self._streams, self._stream.arn)
+        self._stream = shards.describe(self._streams, self._stream.arn, self._clock)
         self._listed_after = proof.round
         self._started[proof.round] = started
         self._archive()
 
     def look(self) -> Seen:
         """Read the shards' records and conclude. Raises ClientError, BotoCoreError."""
-        self._states = {name: state for name, (state, _) in self._control.all(SHARDS, ShardState).items()}
+        self._states = {name: state for name, (state, _) in self._control.all(self._shards, ShardState).items()}
         seen = lag.coverage(self._stream, self._states, self._listed_after)
         proof, revision = self._control.get("proof", Proof) or (Proof(), 0)
         known = msgspec.structs.replace(
@@ -78,13 +82,13 @@ class Prover:
             self._started = {n: at for n, at in self._started.items() if n > seen.proven_round}
         if known != proof:
             self._control.put("proof", known, revision)
-        return Seen(known, self._states)
+        return Seen(known, self._states, self._stream)
 
     def _archive(self) -> None:
         """Drop the records of shards that have left the stream: a month has thousands, and each look reads them all."""
         for shard, state in lag.forgotten(self._stream, self._states):
             self._control.update("proof", Proof, partial(_with_archived, state))
-            self._control.delete(SHARDS + shard)
+            self._control.delete(self._shards + shard)
 
     def _partitions(self) -> list[Any]:
         """One key known to reach each open shard, and chances for those without."""

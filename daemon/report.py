@@ -46,10 +46,21 @@ def _figures(document: Document) -> Table:
             f"{tail.records:,} records in {tail.shards_open} open and {tail.shards_ended} ended shard(s), "
             f"{tail.shards_unowned} without owner, {tail.restarts} restart(s)",
         ),
+        ("dead letters", _letters(document)),
     ]
     for name, value in rows:
         table.add_row(name, str(value))
     return table
+
+
+def _letters(document: Document) -> str:
+    counts = document.dead_letters
+    if not any((counts.open, counts.settled, counts.retried, counts.waived)):
+        return "none"
+    return (
+        f"{counts.open} open, {counts.settled} settled, {counts.retried} retried, {counts.waived} waived"
+        f"{': see `moveout dead-letter list`' if counts.open else ''}"
+    )
 
 
 def _eta(seconds: float | None) -> str:

@@ -32,31 +32,31 @@ class Retrying:
         wanted: Callable[[], bool],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._inner = inner
+        self.inner = inner
         self._on_trouble = on_trouble
         self._wanted = wanted
         self._sleep = sleep
 
     def open(self) -> None:
         """Connect, waiting for the target as long as it takes."""
-        self._until_done(self._inner.open)
+        self._until_done(self.inner.open)
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """Apply, waiting for the target as long as it takes."""
-        return self._until_done(lambda: self._inner.apply(changes))
+        return self._until_done(lambda: self.inner.apply(changes))
 
     def load(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """The inner sink's cheap way in where it has one, else apply."""
-        load = self._inner.load if isinstance(self._inner, BulkLoad) else self._inner.apply
+        load = self.inner.load if isinstance(self.inner, BulkLoad) else self.inner.apply
         return self._until_done(lambda: load(changes))
 
     def settle(self) -> int:
         """The inner sink's sweep where it needs one."""
-        return self._until_done(self._inner.settle) if isinstance(self._inner, BulkLoad) else 0
+        return self._until_done(self.inner.settle) if isinstance(self.inner, BulkLoad) else 0
 
     def close(self) -> None:
         """Close the inner sink."""
-        self._inner.close()
+        self.inner.close()
 
     def _until_done(self, act: Callable[[], T]) -> T:
         troubled = False

@@ -28,10 +28,10 @@ def run(known: Parts, index: int, of: int) -> None:
     sink = Retrying(known.sink(), on_trouble=_trouble, wanted=_wanted)
     sink.open()
     config = known.config.backfill
-    ways = Ways(load=_while_wanted(sink.load), apply=_while_wanted(sink.apply))
     try:
         backfill.load_share(
             known.control,
+            migration.generation,
             index,
             of,
             lambda part, progress: backfill.load_part(
@@ -39,7 +39,11 @@ def run(known: Parts, index: int, of: int) -> None:
                 part,
                 known.keys,
                 migration.backfill_version,
-                ways,
+                Ways(
+                    load=_while_wanted(sink.load),
+                    apply=_while_wanted(sink.apply),
+                    keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
+                ),
                 config.batch_rows,
                 progress,
             ),

@@ -1,6 +1,6 @@
 """A sink that is a dict: for dry runs and tests. The contract at its shortest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sinks.change import Change, Key
 from sinks.sink import Rejection, Stored
@@ -27,6 +27,10 @@ class MemorySink:
         """What is here for these keys, deleted ones left out."""
         found = (self.changes.get(key) for key in keys)
         return {c.key: Stored(c.version, c.item) for c in found if c is not None and c.item is not None}
+
+    def versions(self) -> Iterator[Sequence[tuple[Key, int]]]:
+        """All in one page."""
+        yield [(key, change.version) for key, change in self.changes.items() if change.item is not None]
 
     def close(self) -> None:
         """Nothing to release; what was applied stays readable."""

@@ -10,7 +10,7 @@ Errors, by what the engine does about them:
 What the target can never store is no error but a Rejection: that one change; the rest flows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -79,6 +79,17 @@ class Readable(Protocol):
         """What the target holds for these keys; a key that it does not hold is absent from the answer.
 
         Raises SinkUnavailable.
+        """
+
+
+@runtime_checkable
+class Scannable(Protocol):
+    """Optional: lists what is stored. Removing what a gap in the stream has left behind needs it."""
+
+    def versions(self) -> Iterator[Sequence[tuple[Key, int]]]:
+        """Key and version of every row, a page at a time; rows that are written meanwhile may be missing.
+
+        Raises SinkUnavailable: then the listing starts anew.
         """
 
 

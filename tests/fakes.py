@@ -97,6 +97,11 @@ class Lease:
         self.history = []
 
 
+def no_letters(rejections):
+    """For runs in which the sink must refuse nothing."""
+    raise AssertionError(f"refused: {rejections}")
+
+
 class FlakySink(MemorySink):
     """A memory sink that is away when told so, before or after it has stored the changes."""
 

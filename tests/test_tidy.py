@@ -49,7 +49,7 @@ def test_sinks_never_import_the_engine(path):
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in PRODUCT if p.name in ("lag.py", "cutover.py", "lineage.py", "phase.py")], ids=name
+    "path", [p for p in PRODUCT if p.name in ("gap.py", "lag.py", "cutover.py", "lineage.py", "phase.py")], ids=name
 )
 def test_decisions_are_pure_no_client_no_clock(path):
     assert set(imports(path)) & {"boto3", "botocore", "time", "os", "threading", "daemon.aws", "daemon.app"} == set()

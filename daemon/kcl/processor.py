@@ -6,7 +6,6 @@ Runs in a process of its own that the JVM starts, one per shard.
 import contextlib
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,8 @@ import msgspec
 import structlog
 from amazon_kclpy.kcl import CheckpointError
 
-from daemon.apply import Deliver, deliver
+from daemon.apply import Deliver, Keep, deliver
+from daemon.clock import SYSTEM, Clock
 from daemon.control import Conflict, Position, ShardState
 from daemon.source.stream import Event, VersionClock
 
@@ -41,14 +41,19 @@ class ShardLost(Exception):
 class Claimed:
     """A shard's record in the control table, as long as nobody else claims it."""
 
-    def __init__(self, state: ShardState, revision: int, put: Callable[[ShardState, int], int]) -> None:
+    def __init__(
+        self, state: ShardState, revision: int, put: Callable[[ShardState, int], int], clock: Clock = SYSTEM
+    ) -> None:
         self.state = state
+        self._clock = clock
         self._revision = revision
         self._put = put
 
     def claim(self, state: ShardState, owner: str) -> None:
         """Make the shard this process's. Raises Conflict when another one was quicker."""
-        self.state = msgspec.structs.replace(state, owner=owner, ended=False, trouble=None, updated_at=time.time())
+        self.state = msgspec.structs.replace(
+            state, owner=owner, ended=False, trouble=None, updated_at=self._clock.time()
+        )
         self._revision = self._put(self.state, self._revision)
 
     def save(self, state: ShardState) -> None:
@@ -72,15 +77,17 @@ class ShardProcessor:
         open_sink: Callable[[], None],
         read: ReadRecord,
         apply: Deliver,
+        keep: Keep,
         checkpoint_seconds: float,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM,
     ) -> None:
         self._claim = claim
         self._open_sink = open_sink
         self._read = read
         self._apply = apply
+        self._keep = keep
         self._checkpoint_seconds = checkpoint_seconds
-        self._sleep = sleep
+        self._clock = clock
         self._lost = False
         self._saved_at = 0.0
 
@@ -90,18 +97,19 @@ class ShardProcessor:
         self._record = self._claim(start.shard_id, start.sequence_number)
         self._pending = self._record.state  # what will be durable next; its positions are those that are
         self._last: Position | None = None  # of the last event applied, not durable yet
-        self._clock = VersionClock(self._pending.version)
+        self._versions = VersionClock(self._pending.version)
         self._open_sink()  # waits as long as the target is away, and the shard's record says so
-        log.info("shard_started", shard=self._shard, after=start.sequence_number, version=self._clock.last)
+        log.info("shard_started", shard=self._shard, after=start.sequence_number, version=self._versions.last)
 
     def process_records(self, page: Any) -> None:
         """Apply a page; make its end durable, then checkpoint, when that is due."""
         if self._lost:
             return
-        events = [self._read(r.binary_data, r.sequence_number, self._clock) for r in page.records]
-        applied = deliver(self._apply, [event.change for event in events if event.change is not None])
+        events = [self._read(r.binary_data, r.sequence_number, self._versions) for r in page.records]
+        changes = [event.change for event in events if event.change is not None]
+        applied = deliver(self._apply, changes, self._keep)
         if events:
-            self._pending = _after(self._pending, events, applied)
+            self._pending = _after(self._pending, events, applied, len(changes) - applied)
             self._last = Position(events[-1].sequence, events[-1].version)
         self._checkpoint(page.checkpointer)
 
@@ -134,7 +142,7 @@ class ShardProcessor:
     def _checkpoint(self, checkpointer: Any, *, now: bool = False) -> None:
         last = self._last
         due = TOUCH_SECONDS if last is None else self._checkpoint_seconds
-        if not now and time.monotonic() - self._saved_at < due:
+        if not now and self._clock.monotonic() - self._saved_at < due:
             return
         self._save()
         if last is not None:
@@ -148,8 +156,8 @@ class ShardProcessor:
 
     def _save_state(self, state: ShardState) -> None:
         """Make it durable. Raises ShardLost."""
-        self._record.save(msgspec.structs.replace(state, updated_at=time.time()))
-        self._saved_at = time.monotonic()
+        self._record.save(msgspec.structs.replace(state, updated_at=self._clock.time()))
+        self._saved_at = self._clock.monotonic()
 
     def _to_kcl(self, checkpointer: Any, sequence: str | None) -> None:
         """The KCL's checkpoint; None is the shard's end. The position is durable here already."""
@@ -163,13 +171,13 @@ class ShardProcessor:
                     return
                 if error.value not in RETRIED or attempt == CHECKPOINT_ATTEMPTS:
                     raise
-                self._sleep(0.1 * 2**attempt)
+                self._clock.sleep(0.1 * 2**attempt)
             else:
                 return
 
 
-def _after(state: ShardState, events: list[Event], applied: int) -> ShardState:
-    """The state when all these events are durable in the target."""
+def _after(state: ShardState, events: list[Event], applied: int, rejected: int) -> ShardState:
+    """The state when all these events are durable in the target, or among the dead letters."""
     beats = [event.heartbeat for event in events if event.heartbeat is not None]
     latest = max(beats, key=lambda beat: beat.round, default=None)
     newer = latest is not None and latest.round >= state.heartbeat_round
@@ -177,6 +185,8 @@ def _after(state: ShardState, events: list[Event], applied: int) -> ShardState:
         state,
         records=state.records + len(events),
         applied=state.applied + applied,
+        rejected=state.rejected + rejected,
+        applied_to=events[-1].created_at,
         expired=state.expired + sum(event.expired for event in events),
         heartbeat_round=latest.round if latest is not None and newer else state.heartbeat_round,
         heartbeat_key=latest.key if latest is not None and newer else state.heartbeat_key,

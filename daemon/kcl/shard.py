@@ -1,4 +1,4 @@
-"""The process of one shard, started by the JVM: `python -m daemon.kcl.shard CONFIG`.
+"""The process of one shard, started by the JVM: `python -m daemon.kcl.shard CONFIG GENERATION`.
 
 Its stdin and stdout are the KCL's protocol, so the real stdout is moved aside before anything can print.
 """
@@ -15,10 +15,9 @@ from amazon_kclpy.kcl import KCLProcess
 from daemon import log
 from daemon.app import Parts, parts
 from daemon.config import load
-from daemon.control import Conflict, Migration, ShardState
+from daemon.control import Conflict, Migration, ShardState, shards_of
 from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
 from daemon.lineage import StateMissing, inherited, resumed
-from daemon.prove import SHARDS
 from daemon.retry import Retrying
 from daemon.source import shards
 from daemon.source.stream import record_reader
@@ -26,7 +25,7 @@ from daemon.source.stream import record_reader
 PIPE_BYTES = 1 << 20  # a page is 2-3 MB of JSON: the default 8 KiB buffer costs more than decoding it
 
 
-def main(config_path: Path) -> None:
+def main(config_path: Path, generation: int) -> None:
     """Speak the KCL's protocol until stdin ends."""
     protocol = _protocol_out()
     # An orderly stop comes through the KCL; a signal to the whole group must not cut a batch short.
@@ -35,7 +34,7 @@ def main(config_path: Path) -> None:
     config = load(config_path)
     log.configure(config.log.format, config.log.level, migration=config.migration, role="shard")
     requests = open(0, encoding="utf-8", buffering=PIPE_BYTES, newline="\n")  # noqa: SIM115  lives as long as we do
-    KCLProcess(OrDie(LazyProcessor(parts(config))), requests, protocol, sys.stderr).run()
+    KCLProcess(OrDie(LazyProcessor(parts(config), generation)), requests, protocol, sys.stderr).run()
 
 
 def _protocol_out() -> Any:
@@ -50,13 +49,14 @@ class LazyProcessor:
 
     version = 3
 
-    def __init__(self, known: Parts) -> None:
+    def __init__(self, known: Parts, generation: int) -> None:
         self._parts = known
+        self._generation = generation
         self._inner: Any = None
 
     def initialize(self, start: Any) -> None:
         """Build the processor, open the sink, begin."""
-        self._inner = _processor(self._parts)
+        self._inner = processor(self._parts, self._generation, start.shard_id)
         self._inner.initialize(start)
 
     def trouble(self, message: str | None) -> None:
@@ -69,31 +69,34 @@ class LazyProcessor:
         return getattr(self._inner, name)
 
 
-def _processor(known: Parts) -> ShardProcessor:
+def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
+    """The processor of one shard, with a sink that waits for its target. The sink is opened when the shard begins."""
     parent = os.getppid()
 
     def trouble(message: str | None) -> None:
-        processor.trouble(message)
+        made.trouble(message)
 
     # The JVM may be gone while the target is away: then nobody waits for this batch any more.
-    sink = Retrying(known.sink(), on_trouble=trouble, wanted=lambda: os.getppid() == parent)
-    processor = ShardProcessor(
-        claim=lambda shard, sequence: claim(known, shard, sequence),
+    sink = Retrying(known.sink(), on_trouble=trouble, wanted=lambda: os.getppid() == parent, sleep=known.clock.sleep)
+    made = ShardProcessor(
+        claim=lambda shard, sequence: claim(known, generation, shard, sequence),
         open_sink=sink.open,
         read=record_reader(known.keys),
         apply=sink.apply,
+        keep=lambda rejections: known.dead_letters.keep(rejections, f"shard {shard}"),
         checkpoint_seconds=known.config.tail.checkpoint_seconds,
+        clock=known.clock,
     )
-    return processor
+    return made
 
 
-def claim(known: Parts, shard: str, sequence: str) -> Claimed:
+def claim(known: Parts, generation: int, shard: str, sequence: str) -> Claimed:
     """The shard's state as of the KCL's checkpoint, durably ours. Raises StateMissing."""
-    record = SHARDS + shard
+    record = shards_of(generation) + shard
     while True:
         found = known.control.get(record, ShardState)
-        state, revision = found if found is not None else (_first(known, shard), 0)
-        claimed = Claimed(state, revision, lambda s, r: known.control.put(record, s, r))
+        state, revision = found if found is not None else (_first(known, generation, shard), 0)
+        claimed = Claimed(state, revision, lambda s, r: known.control.put(record, s, r), known.clock)
         try:
             claimed.claim(resumed(shard, state, sequence), f"{os.uname().nodename}/{os.getpid()}")
         except Conflict:
@@ -102,16 +105,18 @@ def claim(known: Parts, shard: str, sequence: str) -> Claimed:
         return claimed
 
 
-def _first(known: Parts, shard: str) -> ShardState:
+def _first(known: Parts, generation: int, shard: str) -> ShardState:
     """The state of a shard that began after the anchor."""
     migration = known.control.get("migration", Migration)
     if migration is None:
         raise StateMissing(f"shard {shard} started, but migration {known.config.migration!r} was never anchored")
+    if migration[0].generation != generation:
+        raise StateMissing(f"shard {shard} is of generation {generation}, which a resync has put an end to")
     stream = shards.describe(known.streams, migration[0].stream_arn)
     listed = stream.shards.get(shard, shards.Shard(shard, None, closed=False))
-    parent = known.control.get(SHARDS + listed.parent, ShardState) if listed.parent else None
+    parent = known.control.get(shards_of(generation) + listed.parent, ShardState) if listed.parent else None
     return inherited(listed, parent[0] if parent else None)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -35,7 +35,7 @@ def kcl_daemon(known: Parts, config_path: Path) -> StreamsDaemon:
     found = known.control.get("migration", Migration)
     if found is None or not found[0].stream_arn:
         raise NotAnchored(f"migration {known.config.migration!r} has no anchor yet")
-    settings = kcl_settings(known.config, found[0].stream_arn, config_path)
+    settings = kcl_settings(known.config, found[0].stream_arn, found[0].generation, config_path)
     text = render(settings)
     # A folder of our own: under a name that others can guess, they could put a file with another executable.
     private = tempfile.TemporaryDirectory(prefix="moveout-kcl-")
@@ -66,16 +66,16 @@ def _say(progress: JarProgress) -> None:
         log.info("jars_fetched", done=progress.done, of=progress.total)
 
 
-def kcl_settings(config: Config, stream_arn: str, config_path: Path) -> KclSettings:
+def kcl_settings(config: Config, stream_arn: str, generation: int, config_path: Path) -> KclSettings:
     """What the launcher is told about this migration."""
     tail = config.tail
     failover_millis = tail.failover_seconds * 1000
     return KclSettings(
         stream_arn=stream_arn,
-        application_name=application_name(config.migration, stream_arn),
+        application_name=application_name(config.migration, stream_arn, generation),
         worker_id=worker_id(config),
         region=config.source.region,
-        executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path)),
+        executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path), str(generation)),
         endpoint_url=config.source.endpoint_url,
         failover_millis=failover_millis,
         # One setting says how patient the replicas are with each other; with its default of 10 s these are
@@ -93,7 +93,7 @@ def worker_id(config: Config) -> str:
     return config.tail.worker_id or os.uname().nodename
 
 
-def application_name(migration: str, stream_arn: str) -> str:
-    """Prefix of the KCL's tables: of this migration and this very stream."""
+def application_name(migration: str, stream_arn: str, generation: int) -> str:
+    """Prefix of the KCL's tables: of this migration, this very stream, and this reading of it from its beginning."""
     label = re.sub(r"[^A-Za-z0-9_.-]", "-", stream_arn.rpartition("/")[2])
-    return f"moveout-{migration}-{label}"[:NAME_LENGTH_MAX]
+    return f"moveout-{migration}-g{generation}-{label}"[:NAME_LENGTH_MAX]

@@ -1,5 +1,6 @@
 """The one document that says where a migration stands: HTTP, file, `moveout status` and `moveout wait` show it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -54,6 +55,15 @@ class Tail(msgspec.Struct, frozen=True):
     restarts: int
 
 
+class DeadLetterCounts(msgspec.Struct, frozen=True):
+    """Changes that the target refused, by what became of them. `open` ones keep readers from switching."""
+
+    open: int
+    settled: int
+    retried: int
+    waived: int
+
+
 class Document(msgspec.Struct, frozen=True):
     """Everything a client may act on."""
 
@@ -66,6 +76,7 @@ class Document(msgspec.Struct, frozen=True):
     lag: Lag
     backfill: Backfill
     tail: Tail
+    dead_letters: DeadLetterCounts
     conditions: list[Condition]
 
 
@@ -75,6 +86,7 @@ class Progress(NamedTuple):
     proof_round: int
     items_per_second: float
     tail: Tail
+    letters: Mapping[str, int]
 
 
 def document(name: str, migration: Migration, seen: Observation, limits: Limits, progress: Progress) -> Document:
@@ -101,6 +113,7 @@ def document(name: str, migration: Migration, seen: Observation, limits: Limits,
         ),
         backfill=_backfill(seen, progress.items_per_second),
         tail=progress.tail,
+        dead_letters=DeadLetterCounts(**progress.letters),
         conditions=conditions,
     )
 

@@ -4,11 +4,18 @@ The listing is eventually consistent: a closed leaf may have no child yet, an op
 already. What is concluded from it (daemon/lag.py) may therefore come late, never wrong.
 """
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+
+from daemon.clock import SYSTEM, Clock
+
+
+def created_at(shard: str) -> float:
+    """Epoch seconds, from the middle of `shardId-00000001541626099285-f35f62ef`; 0 when it is not there."""
+    middle = shard.split("-")[1] if shard.count("-") > 1 else ""
+    return int(middle) / 1000 if middle.isdigit() else 0.0
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -20,9 +27,8 @@ class Shard(msgspec.Struct, frozen=True):
 
     @property
     def created_at(self) -> float:
-        """Epoch seconds, from the middle of `shardId-00000001541626099285-f35f62ef`; 0 when it is not there."""
-        middle = self.id.split("-")[1] if self.id.count("-") > 1 else ""
-        return int(middle) / 1000 if middle.isdigit() else 0.0
+        """Epoch seconds; 0 when it is not known."""
+        return created_at(self.id)
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -42,12 +48,12 @@ class Stream(msgspec.Struct, frozen=True):
         return [shard for shard in self.shards.values() if shard.id not in parents]
 
 
-def describe(client: Any, arn: str) -> Stream:
+def describe(client: Any, arn: str, clock: Clock = SYSTEM) -> Stream:
     """The whole tree, all pages. Raises ClientError, BotoCoreError."""
     shards: dict[str, Shard] = {}
     page: dict[str, Any] = {}
     start: dict[str, str] = {}
-    listed_at = time.time()
+    listed_at = clock.time()
     while True:
         page = client.describe_stream(StreamArn=arn, **start)["StreamDescription"]
         for found in page["Shards"]:

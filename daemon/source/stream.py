@@ -46,6 +46,7 @@ class Event(NamedTuple):
     change: Change | None
     heartbeat: Heartbeat | None
     expired: bool = False  # deleted by the table's TTL
+    created_at: float = 0.0  # epoch seconds, whole
 
 
 class _Identity(msgspec.Struct, gc=False):
@@ -83,9 +84,11 @@ def record_reader(keys: KeySchema) -> Callable[[bytes, str, VersionClock], Event
             raise UnreadableItem(f"stream record {sequence} is not as expected: {error}") from error
         version = clock.next(found.detail.created_millis)
         key = to_key(found.detail.keys)
+        created_at = found.detail.created_millis / 1000
         if is_heartbeat(key):
-            return Event(sequence, version, None, _heartbeat(key, found))
-        return Event(sequence, version, Change(key, version, _item(found, sequence)), None, _expired(found))
+            return Event(sequence, version, None, _heartbeat(key, found), created_at=created_at)
+        change = Change(key, version, _item(found, sequence))
+        return Event(sequence, version, change, None, _expired(found), created_at)
 
     return read
 

@@ -68,6 +68,12 @@ def select_statement(options: CassandraOptions, keys: KeySchema) -> str:
     return f"SELECT attrs, version FROM {qualified(options)} WHERE {where}"  # noqa: S608
 
 
+def versions_statement(options: CassandraOptions, keys: KeySchema) -> str:
+    """Answers key columns, version, of every row."""
+    columns = ", ".join(map(quoted, key_columns(keys)))
+    return f"SELECT {columns}, version FROM {qualified(options)}"  # noqa: S608
+
+
 def differences(table: Any, options: CassandraOptions, keys: KeySchema) -> Iterator[str]:
     """What keeps an existing table (the driver's TableMetadata) from taking the move; nothing when all is well."""
     wanted_partition = [keys.partition.name]

@@ -4,7 +4,8 @@ Why it is sound: daemon/README.md, "One rule of order". Never a lightweight tran
 user timestamps there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -13,13 +14,16 @@ from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.concurrent import execute_concurrent
 from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
+from cassandra.query import SimpleStatement
 
-from sinks.attributes import Value, encode_value, without
+from sinks.attributes import Value, canonical, encode_value, without
 from sinks.cassandra import schema
 from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import Change, Item, Key, KeySchema, newest
 from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored, TargetMissing
+
+PAGE_ROWS = 5000
 
 
 class CassandraSink:
@@ -75,6 +79,20 @@ class CassandraSink:
             if row is not None:
                 found[key] = Stored(row.version, self._whole(key, row.attrs))
         return found
+
+    def versions(self) -> Iterator[Sequence[tuple[Key, int]]]:
+        """Key and version of every row, by pages of PAGE_ROWS."""
+        statement = SimpleStatement(schema.versions_statement(self._options, self._keys), fetch_size=PAGE_ROWS)
+        state = None
+        while True:
+            try:
+                page = self._active().execute(statement, paging_state=state)
+            except Exception as error:
+                raise as_sink_error(error) from error
+            yield [(self._key(row), row[-1]) for row in page.current_rows]
+            state = page.paging_state
+            if state is None:
+                return
 
     def close(self) -> None:
         """Close the connections."""
@@ -171,6 +189,11 @@ class CassandraSink:
         if self._session is None:
             raise SinkUnavailable("the sink is not open")
         return self._session
+
+    def _key(self, row: Sequence[Any]) -> Key:
+        """The key of a row that begins with its key columns."""
+        parts = [canonical(value) if isinstance(value, Decimal) else value for value in row[: len(self._keys.names)]]
+        return Key(*parts)
 
     def _columns(self, key: Key) -> tuple[Any, ...]:
         return (key.partition,) if self._keys.sort is None else (key.partition, key.sort)

@@ -21,7 +21,7 @@ from sinks.dynamodb.call import Calls
 from sinks.dynamodb.errors import as_sink_error, cancellation_codes, code_of, is_rejection
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.dynamodb.table import prepare
-from sinks.dynamodb.wire import key_json, version_and_item, versioned
+from sinks.dynamodb.wire import key_json, key_of, version_and_item, versioned
 from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored
 
 CONDITION_FAILED = "ConditionalCheckFailed"
@@ -81,6 +81,16 @@ class DynamoDbSink:
                 version, json = stored
                 found[key] = Stored(version, Item(json))
         return found
+
+    def versions(self) -> Iterator[Sequence[tuple[Key, int]]]:
+        """Key and version of every item that we wrote, by pages of the service's own size."""
+        names = {"#v": self._options.version_attribute, "#k": self._keys.partition.name}
+        projection = "#k, #v"
+        if self._keys.sort is not None:
+            names["#s"], projection = self._keys.sort.name, "#k, #s, #v"
+        wanted = {"ProjectionExpression": projection, "ExpressionAttributeNames": names}
+        for page in self._pages({"TableName": self._options.table, "ConsistentRead": True, **wanted}):
+            yield [(key_of(self._keys, item), int(item[names["#v"]]["N"])) for item in page if names["#v"] in item]
 
     def close(self) -> None:
         """Wait for what is in flight and drop the connections."""
@@ -217,10 +227,13 @@ class DynamoDbSink:
         return version_and_item(answer["Item"], self._options.version_attribute) if "Item" in answer else None
 
     def _tombstones(self) -> Iterator[dict[str, Any]]:
-        request: dict[str, Any] = {"TableName": self._options.tombstones, "ConsistentRead": True}
+        for page in self._pages({"TableName": self._options.tombstones, "ConsistentRead": True}):
+            yield from page
+
+    def _pages(self, request: dict[str, Any]) -> Iterator[Sequence[dict[str, Any]]]:
         while True:
             page = self._guarded(lambda scan: self._call("Scan", scan), request)
-            yield from page["Items"]
+            yield page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from sinks.attributes import UnreadableItem, encode_value
+from sinks.attributes import UnreadableItem, decode_value, encode_value
 from sinks.change import Key, KeySchema
 
 _names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -16,6 +16,12 @@ def key_json(keys: KeySchema, key: Key) -> dict[str, Any]:
     if keys.sort is not None and key.sort is not None:
         parts[keys.sort.name] = encode_value(key.sort)
     return parts
+
+
+def key_of(keys: KeySchema, item: dict[str, Any]) -> Key:
+    """The inverse, out of an item's typed JSON. Raises UnreadableItem."""
+    parts: list[Any] = [decode_value(item[part.name]) for part in (keys.partition, keys.sort) if part is not None]
+    return Key(*parts)
 
 
 def versioned(json: bytes, attribute: str, version: int) -> msgspec.Raw:

@@ -27,7 +27,13 @@ MANIFESTS = {
 
 def samples():
     seen = Observation(1.0, 1, 1, 1, 1, None, 0.5, "", None)
-    made = document("m", Migration(phase=Phase.REPLICATING), seen, Limits(1, 1), Progress(1, 1.0, Tail(*[0] * 7)))
+    made = document(
+        "m",
+        Migration(phase=Phase.REPLICATING),
+        seen,
+        Limits(1, 1),
+        Progress(1, 1.0, Tail(*[0] * 7), {"open": 0, "settled": 0, "retried": 0, "waived": 0}),
+    )
     health = ProcessHealth(leader=True, jvm_restarts=0, worker_restarts=0, observed_at=1.0)
     found = metrics.registry(lambda: made, lambda: health).collect()
     return [sample for metric in found for sample in metric.samples]

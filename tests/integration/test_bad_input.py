@@ -9,7 +9,7 @@ import boto3
 import pytest
 import yaml
 
-from daemon.control import Control, Migration, Part
+from daemon.control import Control, Part, parts_of
 from daemon.demo.export import write_export
 from daemon.demo.servers.process import free_port
 
@@ -146,12 +146,12 @@ def test_a_damaged_file_is_named_the_others_are_kept_and_a_rerun_after_the_fix_c
     move.table().export()
     control = Control(move.client, move.config["control"]["table"], move.name)
     anchored(move, control)
-    first = next(iter(control.all("part#", Part).values()))[0]
+    first = next(iter(control.all(parts_of(1), Part).values()))[0]
     spoiled = first.name.removeprefix(f"s3://{move.name}/")
     good = move.store.get_object(Bucket=move.name, Key=spoiled)["Body"].read()
     move.store.put_object(Bucket=move.name, Key=spoiled, Body=good[:-4])
     refused(move.run("backfill"), spoiled, "altered or cut short")
-    parts = [part for part, _ in control.all("part#", Part).values()]
+    parts = [part for part, _ in control.all(parts_of(1), Part).values()]
     assert [part.done for part in parts].count(False) == 1
 
     move.store.put_object(Bucket=move.name, Key=spoiled, Body=good)
@@ -163,12 +163,12 @@ def test_a_damaged_file_is_named_the_others_are_kept_and_a_rerun_after_the_fix_c
 
 def anchored(move, control):
     """What `moveout run` does before it starts the KCL, without starting it."""
-    from daemon.anchor import anchored as anchor
+    from daemon.anchor import anchor
     from daemon.app import parts
     from daemon.config import Config
 
     control.create_table()
-    control.put("migration", anchor(parts(Config(**move.config)), Migration()), 0)
+    anchor(parts(Config(**move.config)))
 
 
 def test_a_manifest_changed_midway_is_refused(move):

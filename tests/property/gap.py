@@ -8,7 +8,7 @@ import random
 from typing import NamedTuple
 
 import msgspec
-from fakes import ObjectStore
+from fakes import ObjectStore, no_letters
 
 from daemon.apply import Ways
 from daemon.backfill import load_part
@@ -138,7 +138,7 @@ def load_as_a_worker(gap, sink, window, version):
     """The files of a window, in any order."""
     for part in gap.chance.sample(window.parts, len(window.parts)):
         given = msgspec.structs.replace(part, version=version)
-        load_part(gap.store, given, KEYS, 0, Ways(load=None, apply=sink.apply), 2, lambda _: None)
+        load_part(gap.store, given, KEYS, 0, Ways(None, sink.apply, no_letters), 2, lambda _: None)
 
 
 def name_of(write):

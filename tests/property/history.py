@@ -9,7 +9,7 @@ shards, parent then child; the export has caught some prefix of each key's write
 import random
 from types import SimpleNamespace
 
-from fakes import Checkpointer, Crash, Lease, MemoryControl, page, record
+from fakes import Checkpointer, Crash, Lease, MemoryControl, no_letters, page, record
 
 from daemon.control import Conflict, ShardState
 from daemon.kcl.processor import Claimed, ShardProcessor
@@ -113,6 +113,7 @@ class Run:
             open_sink=lambda: None,
             read=record_reader(KEYS),
             apply=self._maybe(self.sink.apply),
+            keep=no_letters,
             checkpoint_seconds=0,
         )
         checkpointer = Checkpointer(lease)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from fakes import Checkpointer, Lease, page
+from fakes import Checkpointer, Lease, no_letters, page
 from property.history import BACKFILL_VERSION, KEYS, History, Run
 
 from daemon.apply import deliver
@@ -87,11 +87,11 @@ class CheckpointBeforeApply(ShardProcessor):
     """Planted: the position is made durable before the changes are."""
 
     def process_records(self, arrived):
-        events = [self._read(r.binary_data, r.sequence_number, self._clock) for r in arrived.records]
-        self._pending = _after(self._pending, events, 0)
+        events = [self._read(r.binary_data, r.sequence_number, self._versions) for r in arrived.records]
+        self._pending = _after(self._pending, events, 0, 0)
         self._last = Position(events[-1].sequence, events[-1].version)
         self._checkpoint(arrived.checkpointer)
-        deliver(self._apply, [event.change for event in events if event.change is not None])
+        deliver(self._apply, [event.change for event in events if event.change is not None], self._keep)
 
 
 class CounterInMemory(ShardProcessor):
@@ -99,7 +99,7 @@ class CounterInMemory(ShardProcessor):
 
     def initialize(self, start):
         super().initialize(start)
-        self._clock = VersionClock(0)
+        self._versions = VersionClock(0)
 
 
 class PositionAfterCheckpoint(ShardProcessor):
@@ -117,7 +117,7 @@ class ChildFromZero(ShardProcessor):
     def initialize(self, start):
         super().initialize(start)
         if start.shard_id == "child" and start.sequence_number == "TRIM_HORIZON":
-            self._clock = VersionClock(0)
+            self._versions = VersionClock(0)
 
 
 class ShardEndWithoutState(ShardProcessor):
@@ -140,7 +140,7 @@ class WholeSeconds(ShardProcessor):
                 self.last = created_millis // 1000 * 10**6
                 return self.last
 
-        self._clock = Seconds(0)
+        self._versions = Seconds(0)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,7 @@ def test_a_process_whose_shard_was_claimed_by_another_ends_before_its_next_check
         open_sink=lambda: None,
         read=record_reader(KEYS),
         apply=run.sink.apply,
+        keep=no_letters,
         checkpoint_seconds=0,
     )
     first.initialize(SimpleNamespace(shard_id="parent", sequence_number="TRIM_HORIZON"))

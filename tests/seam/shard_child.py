@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from amazon_kclpy.kcl import KCLProcess
-from fakes import MemoryControl
+from fakes import MemoryControl, no_letters
 
 from daemon.control import ShardState
 from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
@@ -59,8 +59,8 @@ def main():
         open_sink=lambda: None,
         read=record_reader(KeySchema(KeyAttribute("id", "S"))),
         apply=Sink().apply,
+        keep=no_letters,
         checkpoint_seconds=0,
-        sleep=lambda _: None,
     )
     guarded = processor if FAULT == "sink-raises" and sys.argv[3:] == ["without-or-die"] else OrDie(processor)
     KCLProcess(guarded, sys.stdin, protocol, sys.stderr).run()

@@ -4,13 +4,14 @@ from base64 import b64encode
 
 import msgspec
 import pytest
-from fakes import FlakySink, MemoryControl, ObjectStore
+from fakes import FlakySink, MemoryControl, ObjectStore, no_letters
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.apply import Ways
 from daemon.backfill import BackfillIncomplete, load_part, load_share, mine, part_names
-from daemon.control import Part
+from daemon.control import Part, parts_of
+from daemon.dead_letter import TooManyDeadLetters
 from sinks.change import Change, Item, Key, KeyAttribute, KeySchema
 from sinks.sink import Rejection
 
@@ -24,7 +25,7 @@ class Export:
     def __init__(self, *sizes):
         self.store, self.control, self.sink = ObjectStore(), MemoryControl(), FlakySink()
         self.loaded = []
-        for record, part in part_names([self._part(n, size) for n, size in enumerate(sizes)]).items():
+        for record, part in part_names([self._part(n, size) for n, size in enumerate(sizes)], 1).items():
             self.control.put(record, part, 0)
 
     def _part(self, number, size):
@@ -34,16 +35,16 @@ class Export:
         md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         return Part(name=f"s3://b/{number}", md5=md5, items=size)
 
-    def load(self, index=0, of=1, into=None):
+    def load(self, index=0, of=1, into=None, keep=no_letters):
         def one(part, progress):
             self.loaded.append(part.name)
             deliver = into or self.sink.apply
-            return load_part(self.store, part, KEYS, VERSION, Ways(deliver, deliver), 100, progress)
+            return load_part(self.store, part, KEYS, VERSION, Ways(deliver, deliver, keep), 100, progress)
 
-        load_share(self.control, index, of, one)
+        load_share(self.control, 1, index, of, one)
 
     def parts(self):
-        return [part for part, _ in self.control.all("part#", Part).values()]
+        return [part for part, _ in self.control.all(parts_of(1), Part).values()]
 
 
 def test_every_row_arrives_with_the_one_version_and_is_accounted_for():
@@ -79,23 +80,37 @@ def test_a_damaged_file_is_named_and_the_others_are_kept():
 
 def test_a_file_with_fewer_rows_than_the_manifest_says_is_never_done():
     export = Export(10)
-    part, revision = export.control.get("part#000000", Part)
-    export.control.put("part#000000", Part(part.name, part.md5, items=11), revision)
+    part, revision = export.control.get("g1/part#000000", Part)
+    export.control.put("g1/part#000000", Part(part.name, part.md5, items=11), revision)
     with pytest.raises(BackfillIncomplete, match="10 items, the manifest says 11"):
         export.load()
     assert not export.parts()[0].done
 
 
-def test_a_row_that_the_target_can_never_store_keeps_its_file_open_and_is_named():
+def refusing(changes):
+    return [Rejection(change, "too odd") for change in changes if change.key == Key("0-0")]
+
+
+def test_a_row_that_the_target_can_never_store_is_put_aside_and_counted_and_the_rest_flows():
+    export, kept = Export(10, 10), []
+    export.load(into=refusing, keep=kept.extend)
+    assert [(part.done, part.rows_read, part.applied, part.rejected) for part in export.parts()] == [
+        (True, 10, 9, 1),
+        (True, 10, 10, 0),
+    ]
+    assert [rejection.change.key for rejection in kept] == [Key("0-0")]
+
+
+def test_a_file_whose_refused_row_cannot_be_put_aside_stays_open_and_says_why():
     export = Export(10, 10)
 
-    def refusing(changes):
-        return [Rejection(change, "too odd") for change in changes if change.key == Key("0-0")]
+    def full(rejections):
+        raise TooManyDeadLetters(f"no room for {rejections[0].change.key}")
 
-    with pytest.raises(BackfillIncomplete, match=r"0-0.*too odd"):
-        export.load(into=refusing)
+    with pytest.raises(BackfillIncomplete, match="no room"):
+        export.load(into=refusing, keep=full)
     assert [part.done for part in export.parts()] == [False, True]
-    assert "too odd" in export.parts()[0].error
+    assert "no room" in export.parts()[0].error
 
 
 def test_heartbeats_that_the_export_caught_are_counted_and_left_out():
@@ -103,7 +118,7 @@ def test_heartbeats_that_the_export_caught_are_counted_and_left_out():
     body = gzip.compress(b'{"Item":{"id":{"S":"moveout#heartbeat#1"}}}\n{"Item":{"id":{"S":"a"}}}\n')
     export.store.put_object(Bucket="b", Key="0", Body=body)
     md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-    ways = Ways(export.sink.apply, export.sink.apply)
+    ways = Ways(export.sink.apply, export.sink.apply, no_letters)
     done = load_part(export.store, Part("s3://b/0", md5, items=2), KEYS, VERSION, ways, 100, lambda _: None)
     assert (done.rows_read, done.applied, done.skipped) == (2, 1, 1)
     assert list(export.sink.changes) == [Key("a")]
@@ -128,7 +143,7 @@ def refused(changes):
 def test_changes_of_an_incremental_export_are_applied_at_its_own_version_and_never_loaded():
     store, part = incremental(stamped(b"a", b',"NewImage":{"id":{"S":"a"}}'), stamped(b"b"))
     sink = FlakySink()
-    done = load_part(store, part, KEYS, VERSION, Ways(load=refused, apply=sink.apply), 1, lambda _: None)
+    done = load_part(store, part, KEYS, VERSION, Ways(refused, sink.apply, no_letters), 1, lambda _: None)
     assert list(sink.changes.values()) == [
         Change(Key("a"), VERSION - 7, Item(b'{"id":{"S":"a"}}')),
         Change(Key("b"), VERSION - 7, None),
@@ -139,7 +154,7 @@ def test_changes_of_an_incremental_export_are_applied_at_its_own_version_and_nev
 def test_rows_of_a_full_export_are_loaded_and_a_version_of_their_own_goes_first():
     export, loaded = Export(1), []
     part = Part(**{**msgspec.structs.asdict(export.parts()[0]), "version": VERSION + 7})
-    ways = Ways(load=lambda changes: loaded.extend(changes) or (), apply=refused)
+    ways = Ways(load=lambda changes: loaded.extend(changes) or (), apply=refused, keep=no_letters)
     load_part(export.store, part, KEYS, VERSION, ways, 100, lambda _: None)
     assert [change.version for change in loaded] == [VERSION + 7]
 
@@ -149,7 +164,7 @@ def test_heartbeats_of_an_incremental_export_are_left_out_written_or_deleted():
     written = stamped(beat, b',"NewImage":{"id":{"S":"%s"},"moveout:round":{"N":"1"}}' % beat)
     store, part = incremental(written, stamped(beat + b"2"), stamped(b"b"))
     sink = FlakySink()
-    done = load_part(store, part, KEYS, VERSION, Ways(refused, sink.apply), 100, lambda _: None)
+    done = load_part(store, part, KEYS, VERSION, Ways(refused, sink.apply, no_letters), 100, lambda _: None)
     assert (done.rows_read, done.applied, done.skipped) == (3, 1, 2)
     assert list(sink.changes) == [Key("b")]
 
@@ -157,7 +172,7 @@ def test_heartbeats_of_an_incremental_export_are_left_out_written_or_deleted():
 def test_an_incremental_export_without_a_rank_is_not_loaded_at_the_version_of_the_backfill():
     store, part = incremental(stamped(b"b"), version=0)
     with pytest.raises(ValueError, match="has no rank"):
-        load_part(store, part, KEYS, VERSION, Ways(refused, refused), 100, lambda _: None)
+        load_part(store, part, KEYS, VERSION, Ways(refused, refused, no_letters), 100, lambda _: None)
 
 
 def test_a_part_that_was_recorded_before_there_were_incremental_exports_is_of_a_full_one():
@@ -167,12 +182,12 @@ def test_a_part_that_was_recorded_before_there_were_incremental_exports_is_of_a_
 
 @given(st.lists(st.integers(0, 10**6), max_size=60), st.integers(1, 9))
 def test_every_part_belongs_to_exactly_one_worker(sizes, of):
-    parts = part_names([Part(str(n), "", size) for n, size in enumerate(sizes)])
+    parts = part_names([Part(str(n), "", size) for n, size in enumerate(sizes)], 1)
     dealt = [name for index in range(of) for name in mine(parts, index, of)]
     assert sorted(dealt) == sorted(parts)
 
 
 def test_shares_are_about_even_by_items():
-    parts = part_names([Part(str(n), "", size) for n, size in enumerate(range(1, 101))])
+    parts = part_names([Part(str(n), "", size) for n, size in enumerate(range(1, 101))], 1)
     shares = [sum(parts[name].items for name in mine(parts, index, 4)) for index in range(4)]
     assert max(shares) - min(shares) <= 100

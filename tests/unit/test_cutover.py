@@ -1,8 +1,7 @@
-import msgspec
 import pytest
 
 from daemon.control import Migration
-from daemon.cutover import Limits, Observation, conditions, decide, lag_seconds
+from daemon.cutover import Limits, Observation, conditions, decide, lag_seconds, to_be_settled
 from daemon.phase import Phase
 
 LIMITS = Limits(max_lag_seconds=5, stable_for_seconds=10)
@@ -17,7 +16,7 @@ SEEN = Observation(
     lag_reason="round 3 came through",
     trouble=None,
 )
-REPLICATING = Migration(phase=Phase.REPLICATING, settled=True)
+REPLICATING = Migration(phase=Phase.REPLICATING, settled=True, parts=2)
 
 
 def after(seconds, **changes):
@@ -41,6 +40,7 @@ def test_readers_may_switch_only_after_lag_has_held_long_enough():
         ({"applied_through": None}, "LagProven"),
         ({"applied_through": 900.0}, "CaughtUp"),
         ({"trouble": "no node answers"}, "TargetAvailable"),
+        ({"dead_letter": "one waits"}, "DeadLettersResolved"),
     ],
 )
 def test_ready_falls_the_moment_a_condition_falls_and_says_which(change, named):
@@ -63,20 +63,25 @@ def test_lag_has_no_bound_while_the_backfill_runs_even_with_heartbeats_through()
     assert not {c.type: c.status for c in conditions(backfilling, SEEN, LIMITS)}["CaughtUp"]
 
 
-@pytest.mark.parametrize("change", [{"parts_done": 1}, {"items_done": 6}])
+@pytest.mark.parametrize("change", [{"parts_done": 1}, {"items_done": 6}, {"parts_total": 1, "parts_done": 1}])
 def test_a_backfill_is_not_complete_until_parts_and_items_agree_with_the_manifest(change):
-    loaded = Migration(phase=Phase.BACKFILLING, settled=True)
+    loaded = Migration(phase=Phase.BACKFILLING, settled=True, parts=2)
     assert decide(loaded, SEEN._replace(**change), LIMITS).phase is Phase.BACKFILLING
     assert decide(loaded, SEEN, LIMITS).phase is Phase.REPLICATING
 
 
 def test_a_backfill_is_not_complete_before_late_rows_are_swept():
-    unswept = Migration(phase=Phase.BACKFILLING, settled=False)
+    unswept = Migration(phase=Phase.BACKFILLING, settled=False, parts=2)
     assert decide(unswept, SEEN, LIMITS).phase is Phase.BACKFILLING
+    assert to_be_settled(unswept, SEEN)
+    assert not to_be_settled(unswept, SEEN._replace(parts_done=1))
+    swept = decide(unswept, SEEN._replace(settled=True), LIMITS)
+    assert (swept.phase, swept.settled) == (Phase.REPLICATING, True)
 
 
 def test_a_gap_ends_the_migration_and_takes_ready_back():
-    lost = decide(msgspec.structs.replace(ready(), gap="records were trimmed"), after(11), LIMITS)
+    lost = decide(ready(), after(11, gap="records were trimmed"), LIMITS)
+    assert decide(lost, after(12), LIMITS) == lost
     assert (lost.phase, lost.ready_since) == (Phase.NEEDS_RESYNC, None)
     assert "records were trimmed" in lost.message
 

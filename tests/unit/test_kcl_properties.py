@@ -75,7 +75,8 @@ def test_a_leader_lease_shorter_than_two_heartbeats_is_refused():
         render(settings(leader_lease_millis=5000, leader_heartbeat_millis=5000))
 
 
-def test_the_kcls_tables_belong_to_one_migration_and_one_stream_and_have_legal_names():
-    name = application_name("orders", ARN)
-    assert name == "moveout-orders-2026-11-21T05-06-06.288"
-    assert application_name("orders", ARN.replace("05:06", "07:06")) != name
+def test_the_kcls_tables_belong_to_one_migration_one_stream_and_one_generation_and_have_legal_names():
+    name = application_name("orders", ARN, 1)
+    assert name == "moveout-orders-g1-2026-11-21T05-06-06.288"
+    assert application_name("orders", ARN.replace("05:06", "07:06"), 1) != name
+    assert application_name("orders", ARN, 2) != name

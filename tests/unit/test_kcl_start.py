@@ -70,7 +70,7 @@ def test_the_kcl_never_starts_before_the_anchor_is_durable(known):
     ("failover", "assignment", "lease"), [(10, 2000, 20_000), (5, 1000, 10_000), (120, 2000, 240_000)]
 )
 def test_one_setting_says_how_patient_replicas_are_with_each_other(failover, assignment, lease):
-    settings = start.kcl_settings(configured(failover_seconds=failover), ARN, Path("moveout.yaml"))
+    settings = start.kcl_settings(configured(failover_seconds=failover), ARN, 1, Path("moveout.yaml"))
     assert settings.lease_assignment_millis == assignment
     assert settings.leader_lease_millis == lease
     assert settings.leader_heartbeat_millis <= lease / 2

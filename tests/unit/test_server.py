@@ -17,6 +17,7 @@ from daemon.server import ListenFailed, View, serving
 from daemon.signal import file
 from daemon.signal.document import VALID_SECONDS, Document, Progress, Tail, document
 
+LETTERS = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
 TAIL = Tail(records=10, applied=9, expired=1, shards_open=2, shards_ended=1, shards_unowned=0, restarts=3)
 
 
@@ -26,7 +27,7 @@ def published(*, ready=True, now=None, phase=Phase.REPLICATING):
     migration = Migration(
         phase=phase, message="all is well", ready_since=now - 5 if ready else None, caught_up_since=now - 9
     )
-    return document("orders", migration, seen, Limits(5, 3), Progress(3, 100.0, TAIL))
+    return document("orders", migration, seen, Limits(5, 3), Progress(3, 100.0, TAIL, LETTERS))
 
 
 class Served:

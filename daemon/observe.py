@@ -1,0 +1,143 @@
+"""What the leader looks at before it decides: the parts, the shards, the stream, the dead letters."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from daemon import dead_letter, gap, preflight
+from daemon.app import Parts
+from daemon.control import Migration, Part, Proof, ShardState, parts_of
+from daemon.cutover import Observation
+from daemon.dead_letter import LETTERS, DeadLetter
+from daemon.phase import Phase
+from daemon.prove import Prover, Seen
+from daemon.source import shards
+
+# Large exports have thousands of parts: read their records so often that it costs next to nothing.
+RECORDS_PER_SECOND = 500
+IDENTITY_SECONDS = 15.0
+RATE_WINDOW_SECONDS = 15.0
+
+
+class Look(NamedTuple):
+    """One look at everything."""
+
+    observation: Observation
+    seen: Seen
+    letters: Mapping[str, int]  # state -> how many
+    items_per_second: float
+
+
+class Observer:
+    """Looks, for one generation of a migration. Its methods raise ClientError, BotoCoreError, CheckFailed."""
+
+    def __init__(self, known: Parts, migration: Migration) -> None:
+        self._parts = known
+        self._control = known.control
+        self._clock = known.clock
+        self.generation = migration.generation
+        self._prover: Prover | None = None
+        self._beat_at = float("-inf")
+        self._parts_seen: Mapping[str, Part] = {}
+        self._parts_at = float("-inf")
+        self._letters: Mapping[str, DeadLetter] = {}
+        self._letters_at = float("-inf")
+        self._identity_at = float("-inf")
+        self._identity_gap: str | None = None
+        self._missing_since: dict[str, float] = {}
+        self._rates: deque[tuple[float, int]] = deque()
+
+    def look(self, migration: Migration, *, settled: bool) -> Look:
+        """Everything as it is now. `settled`: what must follow the load has been done."""
+        now = self._clock.time()
+        found = migration.gap or self._identity(migration)
+        # Nothing can be proven over a gap, and the stream may not be there any more.
+        seen = self._unproven() if found is not None else self._prove(migration)
+        found = found or self._shards(migration, seen, now)
+        self._load_parts(migration)
+        self._load_letters()
+        observation = self._observation(now, seen, gap=found, settled=settled)
+        return Look(observation, seen, dead_letter.counts(self._letters), self._rate(observation))
+
+    def _identity(self, migration: Migration) -> str | None:
+        if self._clock.monotonic() - self._identity_at >= IDENTITY_SECONDS:
+            found = preflight.table(self._parts.config, self._parts.dynamodb)
+            self._identity_gap = gap.of_identity(migration, found.stream)
+            self._identity_at = self._clock.monotonic()
+        return self._identity_gap
+
+    def _unproven(self) -> Seen:
+        found = self._control.get("proof", Proof)
+        return Seen(found[0] if found else Proof(), {})
+
+    def _prove(self, migration: Migration) -> Seen:
+        if self._prover is None:
+            config = self._parts.config
+            stream = shards.describe(self._parts.streams, migration.stream_arn, self._clock)
+            self._prover = Prover(
+                self._control,
+                self._parts.dynamodb,
+                self._parts.streams,
+                config.source.table,
+                self._parts.keys,
+                stream,
+                migration.generation,
+                clock=self._clock,
+                chance=self._parts.chance,
+            )
+        if self._clock.monotonic() - self._beat_at >= self._parts.config.tail.heartbeat_seconds:
+            self._beat_at = self._clock.monotonic()
+            self._prover.beat()
+        return self._prover.look()
+
+    def _shards(self, migration: Migration, seen: Seen, now: float) -> str | None:
+        if seen.stream is None:
+            return None
+        missing = gap.vanished(seen.stream, seen.states)
+        self._missing_since = {shard: self._missing_since.get(shard, now) for shard in missing}
+        return gap.of_shards(self._missing_since, now) or gap.of_time(
+            migration, seen.stream, seen.states, seen.proof.applied_through, now
+        )
+
+    def _load_parts(self, migration: Migration) -> None:
+        settled_down = migration.phase is Phase.REPLICATING and self._parts_seen
+        pause = max(1.0, len(self._parts_seen) / RECORDS_PER_SECOND)
+        if not settled_down and self._clock.monotonic() - self._parts_at >= pause:
+            records = self._control.all(parts_of(self.generation), Part)
+            self._parts_seen = {name: part for name, (part, _) in records.items()}
+            self._parts_at = self._clock.monotonic()
+
+    def _load_letters(self) -> None:
+        if self._clock.monotonic() - self._letters_at >= max(1.0, len(self._letters) / RECORDS_PER_SECOND):
+            records = self._control.all(LETTERS, DeadLetter)
+            self._letters = {name: letter for name, (letter, _) in records.items()}
+            self._letters_at = self._clock.monotonic()
+
+    def _observation(self, now: float, seen: Seen, *, gap: str | None, settled: bool) -> Observation:
+        parts = self._parts_seen.values()
+        return Observation(
+            now=now,
+            parts_total=len(parts),
+            parts_done=sum(part.done for part in parts),
+            items_total=sum(part.items for part in parts),
+            items_done=sum(part.rows_read for part in parts),
+            part_error=next((part.error for part in parts if part.error), None),
+            applied_through=seen.proof.applied_through,
+            lag_reason=seen.proof.reason,
+            trouble=_trouble(seen.states),
+            dead_letter=dead_letter.first_open(self._letters),
+            gap=gap,
+            settled=settled,
+        )
+
+    def _rate(self, seen: Observation) -> float:
+        """Items per second over the last seconds."""
+        self._rates.append((seen.now, seen.items_done))
+        while seen.now - self._rates[0][0] > RATE_WINDOW_SECONDS:
+            self._rates.popleft()
+        (began, before), (now, done) = self._rates[0], self._rates[-1]
+        return max(0.0, (done - before) / (now - began)) if now > began else 0.0
+
+
+def _trouble(states: Mapping[str, ShardState]) -> str | None:
+    return next((state.trouble for state in states.values() if state.trouble and not state.ended), None)

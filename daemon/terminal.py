@@ -1,0 +1,73 @@
+"""What every command shares: its exit codes, how it speaks, how errors become one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from daemon.config import Config, ConfigurationError, load
+
+# 0 done, 1 failed, 2 configuration or usage, 3 a check refused; `wait` has more.
+EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+
+out = Console()
+err = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="MOVEOUT_CONFIG", help="The configuration file; see deploy/moveout.example.yaml."
+    ),
+]
+DEFAULT_CONFIG = Path("moveout.yaml")
+
+
+def refuse(code: int, message: str) -> NoReturn:
+    """Say why and leave."""
+    err.print(f"moveout: {message}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def configured(path: Path) -> Config:
+    """The configuration, or exit code 2 with all its faults."""
+    try:
+        return load(path)
+    except ConfigurationError as error:
+        refuse(EXIT_USAGE, str(error))
+
+
+def guarded(act: Callable[[], None]) -> None:
+    """Run a command; what it raises on purpose becomes one line and an exit code."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from daemon.backfill import BackfillIncomplete
+    from daemon.dead_letter import NoSuchLetter, TooManyDeadLetters
+    from daemon.java.compile import NotCompiled
+    from daemon.java.jars import JarsUnavailable
+    from daemon.java.jre import JavaMissing
+    from daemon.kcl.properties import UnusableSetting
+    from daemon.letter_box import BoxUnavailable
+    from daemon.preflight import CheckFailed
+    from daemon.resync import NotHealed
+    from daemon.retry import Abandoned
+    from daemon.server import ListenFailed
+    from sinks.sink import SinkError
+
+    try:
+        act()
+    except CheckFailed as error:
+        refuse(EXIT_REFUSED, str(error))
+    except ListenFailed as error:
+        refuse(EXIT_USAGE, str(error))
+    except (JavaMissing, JarsUnavailable, NotCompiled) as error:
+        refuse(EXIT_REFUSED, str(error))
+    except UnusableSetting as error:
+        refuse(EXIT_USAGE, str(error))
+    except (BackfillIncomplete, SinkError, BoxUnavailable, TooManyDeadLetters, NoSuchLetter, NotHealed) as error:
+        refuse(EXIT_REFUSED, str(error))
+    except Abandoned as error:
+        refuse(EXIT_FAILED, str(error))
+    except (ClientError, BotoCoreError) as error:
+        refuse(EXIT_FAILED, f"AWS cannot be reached or refuses: {error}")
