@@ -4,7 +4,7 @@ Why it is sound: daemon/README.md, "One rule of order". Never a lightweight tran
 user timestamps there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,6 @@ import msgspec
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
-from cassandra.concurrent import execute_concurrent
 from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
 from cassandra.query import SimpleStatement
 
@@ -27,11 +26,12 @@ PAGE_ROWS = 5000
 
 
 class CassandraSink:
-    """Writes changes to one table of layout `document`."""
+    """Writes changes to one table of layout `document`. `cluster` makes the driver's Cluster, the only way out."""
 
-    def __init__(self, options: CassandraOptions, keys: KeySchema) -> None:
+    def __init__(self, options: CassandraOptions, keys: KeySchema, cluster: Callable[..., Cluster] = Cluster) -> None:
         self._options = options
         self._keys = keys
+        self._make_cluster = cluster
         self._cluster: Cluster | None = None
         self._session: Session | None = None
 
@@ -110,7 +110,7 @@ class CassandraSink:
             consistency_level=ConsistencyLevel.name_to_value[options.consistency],
             request_timeout=options.request_timeout_seconds,
         )
-        self._cluster = Cluster(
+        self._cluster = self._make_cluster(
             options.contact_points,
             port=options.port,
             execution_profiles={EXEC_PROFILE_DEFAULT: profile},
@@ -207,8 +207,7 @@ class CassandraSink:
 
     def _execute(self, statements: Sequence[Any]) -> list[Exception | None]:
         """The error of each statement, or None: every one has been answered when this returns."""
-        results = execute_concurrent(
-            self._active(),
+        results = self._active().execute_concurrent(
             [(statement, ()) for statement in statements],
             concurrency=self._options.concurrency,
             raise_on_first_error=False,

@@ -51,8 +51,11 @@ class Calls:
                 # Most often a connection that the server closed while it lay idle. Every write here is
                 # conditional on its version: one that was applied after all changes nothing.
                 pass
-            time.sleep(PAUSE_SECONDS * 2**attempt * random.random())
+            self._pause(attempt)
         return self._once(operation, body)
+
+    def _pause(self, attempt: int) -> None:
+        time.sleep(PAUSE_SECONDS * 2**attempt * random.random())
 
     def _once(self, operation: str, body: bytes) -> dict[str, Any]:
         try:

@@ -7,7 +7,7 @@ that fail: daemon/README.md, "One rule of order".
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from typing import Any
 
 import boto3
@@ -28,34 +28,45 @@ CONDITION_FAILED = "ConditionalCheckFailed"
 CONFLICTS_MAX = 20
 
 
-class DynamoDbSink:
-    """Writes changes to one table, and the versions of deletions to the table beside it."""
+def connected(options: DynamoDbOptions, keys: KeySchema) -> tuple[Calls, Executor]:
+    """The calls to a target whose tables are in order, and the threads that make them.
 
-    def __init__(self, options: DynamoDbOptions, keys: KeySchema) -> None:
+    Raises SinkMisconfigured, SinkUnavailable.
+    """
+    session = boto3.session.Session()
+    client = session.client(
+        "dynamodb",
+        region_name=options.region,
+        endpoint_url=options.endpoint_url,
+        config=Config(
+            connect_timeout=options.request_timeout_seconds,
+            read_timeout=options.request_timeout_seconds,
+            retries={"mode": "standard", "total_max_attempts": 4},
+        ),
+    )
+    prepare(client, options, keys)
+    calls = Calls(client, session, options.request_timeout_seconds)
+    return calls, ThreadPoolExecutor(options.concurrency, thread_name_prefix="dynamodb-sink")
+
+
+Connect = Callable[[DynamoDbOptions, KeySchema], tuple[Calls, Executor]]
+
+
+class DynamoDbSink:
+    """Writes changes to one table, and the versions of deletions to the table beside it. `connect` is its way out."""
+
+    def __init__(self, options: DynamoDbOptions, keys: KeySchema, connect: Connect = connected) -> None:
         self._options = options
         self._keys = keys
-        self._pool: ThreadPoolExecutor | None = None
+        self._connect = connect
+        self._pool: Executor | None = None
         self._calls: Calls | None = None
         # "#k" stands for the partition key: its presence is the item's presence. Both tables use the same names.
         self._names = {"#k": keys.partition.name, "#v": options.version_attribute}
 
     def open(self) -> None:
         """Connect, check both tables, create what is missing."""
-        options = self._options
-        session = boto3.session.Session()
-        client = session.client(
-            "dynamodb",
-            region_name=options.region,
-            endpoint_url=options.endpoint_url,
-            config=Config(
-                connect_timeout=options.request_timeout_seconds,
-                read_timeout=options.request_timeout_seconds,
-                retries={"mode": "standard", "total_max_attempts": 4},
-            ),
-        )
-        prepare(client, options, self._keys)
-        self._calls = Calls(client, session, options.request_timeout_seconds)
-        self._pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="dynamodb-sink")
+        self._calls, self._pool = self._connect(self._options, self._keys)
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """One conditional write per key; transactions where an item appears or disappears."""

@@ -1,0 +1,274 @@
+"""As much of the CQL driver as the sink uses, over a CqlStore: one table, prepared statements, and faults.
+
+The statements are read as text, as a node reads them: a sink that says something else is told so, loudly.
+"""
+
+import re
+from decimal import Decimal
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import NamedTuple
+
+from cassandra import ConsistencyLevel, InvalidRequest, OperationTimedOut, Unavailable, WriteTimeout
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionShutdown
+from cassandra.protocol import OverloadedErrorMessage, ServerError
+from cassandra.query import SimpleStatement
+from simulation.cql_store import Write
+from simulation.faults import Fault, Unsupported
+
+from sinks.change import Key
+
+KEYSPACE = "moved"
+KEY_BYTES_MAX = 65_535
+SCAN_ROWS = 7  # small, so that there is a second page
+FAULTS = tuple(fault for fault in Fault if fault is not Fault.CONFLICT)
+
+NAME = r'"(?:[^"]|"")+"'
+# Read by these, never sent: nothing can be injected (S608).
+TABLE = rf"(?P<table>{NAME}\.{NAME})"
+PYTHON_TYPES = {"text": str, "decimal": Decimal, "blob": bytes, "bigint": int}
+INTO = rf"{TABLE} \((?P<names>{NAME}(?:, {NAME})*)\)"
+INSERT = re.compile(rf"INSERT INTO {INTO} VALUES \([?, ]+\) USING TIMESTAMP \?")  # noqa: S608
+WHERE = rf"WHERE (?P<names>{NAME} = \?(?: AND {NAME} = \?)*)"
+DELETE = re.compile(rf"DELETE FROM {TABLE} USING TIMESTAMP \? {WHERE}")  # noqa: S608
+SELECT = re.compile(rf"SELECT (?P<shown>\w+(?:, \w+)*) FROM {TABLE} {WHERE}")  # noqa: S608
+SCAN = re.compile(rf"SELECT (?P<names>{NAME}(?:, {NAME})*), version FROM {TABLE}")  # noqa: S608
+CREATE = re.compile(
+    rf"CREATE TABLE IF NOT EXISTS {TABLE} \(\s*(?P<columns>(?:{NAME} \w+,\s*)+)"
+    rf"PRIMARY KEY \(\((?P<partition>{NAME})\)(?:, (?P<sort>{NAME}))?\)\s*\)"
+)
+
+
+class Schema(NamedTuple):
+    """The table as `"keyspace"."name"`, column name -> CQL type, and the names of the key."""
+
+    table: str
+    columns: dict
+    key: tuple
+
+
+class Answered(NamedTuple):
+    """cassandra.concurrent.ExecutionResult."""
+
+    success: bool
+    result_or_exc: object
+
+
+class Statement(NamedTuple):
+    """What a prepared statement does, and the names of the values that it takes, in their order."""
+
+    kind: str
+    table: str
+    takes: tuple
+    shown: tuple = ()
+
+
+class Bound(NamedTuple):
+    """A statement with its values."""
+
+    statement: Statement
+    values: dict
+
+
+TIMESTAMP = "[timestamp]"  # as a node calls that marker
+
+
+@lru_cache
+def parsed(text):
+    """The statement that this text is. Raises Unsupported."""
+    if found := INSERT.fullmatch(text):
+        return Statement("insert", found["table"], (*_names(found["names"]), TIMESTAMP))
+    if found := DELETE.fullmatch(text):
+        return Statement("delete", found["table"], (TIMESTAMP, *_names(found["names"])))
+    if found := SCAN.fullmatch(text):
+        return Statement("scan", found["table"], (), _names(found["names"]))
+    if found := SELECT.fullmatch(text):
+        shown = tuple(found["shown"].split(", "))
+        return Statement("select", found["table"], _names(found["names"]), shown)
+    raise Unsupported(f"no node was asked what it makes of: {text}")
+
+
+@lru_cache
+def created(text):
+    """The Schema of this DDL. Raises Unsupported."""
+    found = CREATE.fullmatch(text)
+    if found is None:
+        raise Unsupported(f"no node was asked what it makes of: {text}")
+    columns = {_name(name): kind for name, kind in re.findall(rf"({NAME}) (\w+),", found["columns"])}
+    key = [found["partition"]] + ([found["sort"]] if found["sort"] else [])
+    return Schema(found["table"], columns, tuple(map(_name, key)))
+
+
+def _names(text):
+    return tuple(map(_name, re.findall(NAME, text)))
+
+
+def _name(quoted):
+    return quoted[1:-1].replace('""', '"')
+
+
+class Cluster:
+    """cassandra.cluster.Cluster: connects to the one store there is."""
+
+    def __init__(self, store, faults):
+        self._store, self._faults = store, faults
+        self.metadata = SimpleNamespace(keyspaces={})
+
+    def connect(self):
+        if self._faults.next("connect", None) is not None:
+            raise NoHostAvailable("Unable to connect to any servers", {"simulated": ConnectionRefusedError()})
+        return Session(self._store, self._faults)
+
+    def refresh_schema_metadata(self):
+        tables = {}
+        if self._store.schema is not None:
+            _, table = _names(self._store.schema.table)
+            tables[table] = self._described()
+        self.metadata.keyspaces = {KEYSPACE: SimpleNamespace(tables=tables)}
+
+    def _described(self):
+        schema = self._store.schema
+        found = {name: SimpleNamespace(name=name, cql_type=kind) for name, kind in schema.columns.items()}
+        return SimpleNamespace(
+            partition_key=[found[schema.key[0]]],
+            clustering_key=[found[name] for name in schema.key[1:]],
+            columns=found,
+            options={"gc_grace_seconds": self._store.gc_grace_seconds, "default_time_to_live": 0},
+        )
+
+    def shutdown(self):
+        """Nothing is open."""
+
+
+class Prepared:
+    """cassandra.query.PreparedStatement: binds values, and refuses those of another type as the driver does."""
+
+    def __init__(self, statement, columns):
+        self._statement = statement
+        kinds = ("bigint" if name == TIMESTAMP else columns[name] for name in statement.takes)
+        self._types = [(name, PYTHON_TYPES[kind]) for name, kind in zip(statement.takes, kinds, strict=True)]
+
+    def bind(self, values):
+        if len(values) != len(self._types):  # the driver would leave the missing ones unset, without a word
+            raise Unsupported(f"{len(values)} values for {self._statement.takes}")
+        bound = {}
+        for (name, wanted), value in zip(self._types, values, strict=True):
+            if value is not None and not isinstance(value, wanted):
+                raise TypeError(f'Received an argument of invalid type for column "{name}": {type(value)}')
+            bound[name] = value
+        return Bound(self._statement, bound)
+
+
+class Session:
+    """cassandra.cluster.Session: every statement is answered before the call returns, in order."""
+
+    def __init__(self, store, faults):
+        self._store, self._faults = store, faults
+
+    def prepare(self, text):
+        self._outage("prepare", None)
+        statement = parsed(text)
+        if self._store.schema is None or self._store.schema.table != statement.table:
+            raise InvalidRequest("unconfigured table")
+        unknown = {*statement.takes, *statement.shown} - {TIMESTAMP, *self._store.schema.columns}
+        if unknown:
+            raise InvalidRequest(f"Undefined column name {unknown}")
+        return Prepared(statement, self._store.schema.columns)
+
+    def execute_concurrent(self, statements, *, concurrency, raise_on_first_error):
+        if raise_on_first_error or concurrency < 1:
+            raise Unsupported("only: answer every statement")
+        return [self._answered(bound) for bound, _ in statements]
+
+    def _answered(self, bound):
+        try:
+            return Answered(success=True, result_or_exc=self._write(bound))
+        except Exception as error:  # noqa: BLE001  the driver too hands over whatever a statement raised
+            return Answered(success=False, result_or_exc=error)
+
+    def execute(self, statement, paging_state=None):
+        if isinstance(statement, Bound):
+            return self._select(statement)
+        if isinstance(statement, SimpleStatement):
+            return self._scan(statement, paging_state or 0)
+        self._outage("schema", None)
+        self._store.schema = self._store.schema or created(statement)
+        return None
+
+    def _select(self, bound):
+        if bound.statement.kind != "select":
+            raise Unsupported(f"a lone {bound.statement.kind}")
+        key = self._key(bound)
+        self._outage("select", Key(*key))
+        found = self._store.read(key)
+        row = None if found is None else SimpleNamespace(**{name: found.get(name) for name in bound.statement.shown})
+        return SimpleNamespace(one=lambda: row)
+
+    def _scan(self, statement, start):
+        if parsed(statement.query_string).kind != "scan":
+            raise Unsupported(statement.query_string)
+        self._outage("scan", None)
+        shown = [(*key, cells["version"]) for key, cells in sorted(self._store.visible().items())]
+        end = start + min(statement.fetch_size, SCAN_ROWS)
+        return SimpleNamespace(current_rows=shown[start:end], paging_state=end if end < len(shown) else None)
+
+    def _key(self, bound):
+        return tuple([bound.values[name] for name in self._store.schema.key])
+
+    def _write(self, bound):
+        key = self._key(bound)
+        fault = self._faults.next(bound.statement.kind, Key(*key))
+        if fault in (Fault.AWAY, Fault.THROTTLED, Fault.LOST):
+            raise self._error(fault)
+        write = self._mutation(bound, key)
+        if fault is Fault.LATE:
+            self._store.late.append(write)
+        else:
+            self._store.apply(write)
+        if fault is not None:
+            raise self._error(fault)
+
+    def _mutation(self, bound, key):
+        """What this statement does to the table. Raises InvalidRequest for what no row can be."""
+        _check(key)
+        values, kind = bound.values, bound.statement.kind
+        names = self._store.schema.key
+        cells = {name: value for name, value in values.items() if name not in names and name != TIMESTAMP}
+        if self._faults.poison is not None and self._faults.poison(Key(*key), cells.get("attrs")):
+            raise InvalidRequest("Mutation of 17825792-bytes is too large for the maximum size of 16777216")
+        return Write(kind, key, values[TIMESTAMP], cells)
+
+    def _outage(self, operation, key):
+        """A request that changes nothing can only fail."""
+        fault = self._faults.next(operation, key)
+        if fault is not None:
+            raise self._error(fault)
+
+    def _error(self, fault):
+        match fault:
+            case Fault.AWAY:
+                nobody = NoHostAvailable("Unable to complete the operation", {"simulated": ConnectionShutdown("shut")})
+                short = Unavailable("not enough replicas", ConsistencyLevel.LOCAL_QUORUM, 2, 1)
+                return self._faults.one_of((short, nobody))
+            case Fault.THROTTLED:
+                return OverloadedErrorMessage(0x1001, "too many requests", None)
+            case Fault.LOST | Fault.APPLIED | Fault.LATE:
+                slow = WriteTimeout("timed out", write_type=0, consistency=ConsistencyLevel.LOCAL_QUORUM)
+                return self._faults.one_of((slow, OperationTimedOut(), ConnectionShutdown("cut")))
+            case Fault.FAILED_APPLIED:
+                return ServerError(0x0000, "java.lang.RuntimeException", None)
+        raise Unsupported(f"{fault} in CQL")
+
+
+def _check(key):
+    """Raises InvalidRequest, as a node does, for a key that no row can have."""
+    if None in key:
+        raise InvalidRequest("Invalid null value in condition for a key column")
+    if key[0] in ("", b""):
+        raise InvalidRequest("Key may not be empty")
+    for part in key:
+        if isinstance(part, str) and len(part) > KEY_BYTES_MAX // 4:
+            part = part.encode()  # noqa: PLW2901  measured where it matters only: this runs for every write
+        if not isinstance(part, Decimal) and len(part) > KEY_BYTES_MAX:
+            raise InvalidRequest(f"Key length of {len(part)} is longer than maximum of {KEY_BYTES_MAX}")

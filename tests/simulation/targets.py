@@ -1,0 +1,37 @@
+"""The real sinks over the stores, in one thread. Planted bugs derive from these as they would from the real ones."""
+
+from simulation import cql_driver
+from simulation.dynamodb_wire import Client, Inline, SimulatedCalls, Wire
+from simulation.faults import Faults
+
+from sinks.cassandra.options import CassandraOptions
+from sinks.cassandra.sink import CassandraSink
+from sinks.dynamodb.options import DynamoDbOptions
+from sinks.dynamodb.sink import DynamoDbSink
+from sinks.dynamodb.table import prepare
+
+TABLE = "orders"
+
+
+class SimulatedCassandra(CassandraSink):
+    """The CQL sink over a CqlStore."""
+
+    def __init__(self, store, keys, faults=None, **options):
+        faults = faults or Faults()
+        place = {"contact_points": ["simulated"], "local_datacenter": "here", "keyspace": cql_driver.KEYSPACE}
+        settings = CassandraOptions(**place, **{"table": TABLE, "create_table": True, **options})
+        super().__init__(settings, keys, lambda *_, **__: cql_driver.Cluster(store, faults))
+
+
+class SimulatedDynamoDb(DynamoDbSink):
+    """The DynamoDB sink over a DynamoStore."""
+
+    def __init__(self, store, keys, faults=None, **options):
+        faults = faults or Faults()
+        settings = {"kind": "dynamodb", "table": TABLE, "region": "simulated", "create_table": True, **options}
+
+        def connect(known, wanted):
+            prepare(Client(store, faults), known, wanted)
+            return SimulatedCalls(Wire(store, faults)), Inline()
+
+        super().__init__(DynamoDbOptions(**settings), keys, connect)
