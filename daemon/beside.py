@@ -1,7 +1,6 @@
 """Work of the leader that takes its time: beside the loop, which must go on turning."""
 
 import threading
-import time
 from collections.abc import Callable
 from contextvars import copy_context
 
@@ -10,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from daemon import resync
 from daemon.app import Parts
+from daemon.clock import SYSTEM, Clock
 from daemon.control import Migration
 from daemon.dead_letter import in_source
 from daemon.letter_box import BoxUnavailable
@@ -24,10 +24,11 @@ FAILURES = (SinkError, ClientError, BotoCoreError, Abandoned, BoxUnavailable, re
 class Beside:
     """One piece of work in a thread: started when asked to, at most every so often, again when it failed."""
 
-    def __init__(self, name: str, act: Callable[[], None], every_seconds: float = 0.0) -> None:
+    def __init__(self, name: str, act: Callable[[], None], every_seconds: float = 0.0, clock: Clock = SYSTEM) -> None:
         self._name = name
         self._act = act
         self._every_seconds = every_seconds
+        self._clock = clock
         self._thread: threading.Thread | None = None
         self._started_at = float("-inf")
         self.done = False
@@ -35,9 +36,12 @@ class Beside:
     def start(self) -> None:
         """Begin, unless it runs, or ran a moment ago."""
         running = self._thread is not None and self._thread.is_alive()
-        if running or time.monotonic() - self._started_at < self._every_seconds:
+        if running or self._clock.monotonic() - self._started_at < self._every_seconds:
             return
-        self._started_at = time.monotonic()
+        self._started_at = self._clock.monotonic()
+        self._spawn()
+
+    def _spawn(self) -> None:
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name=self._name, daemon=True)
         self._thread.start()
 
@@ -83,7 +87,7 @@ def settle_letters(known: Parts, wanted: Callable[[], bool]) -> None:
 
 def _opened(known: Parts, wanted: Callable[[], bool]) -> Retrying:
     inner: Sink = known.sink(may_create=False)
-    sink = Retrying(inner, on_trouble=_trouble, wanted=wanted)
+    sink = Retrying(inner, on_trouble=_trouble, wanted=wanted, sleep=known.clock.sleep)
     sink.open()
     return sink
 

@@ -88,9 +88,11 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 def _serve(settings: Config, path: Path) -> None:
     from daemon.app import parts
+    from daemon.processes import LocalProcesses
     from daemon.service import Service
 
-    Service(parts(settings), path).run()
+    known = parts(settings)
+    Service(known, LocalProcesses(known, path)).run()
 
 
 @app.command()

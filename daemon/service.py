@@ -2,10 +2,8 @@
 
 import os
 import signal as signals
-import sys
 import threading
-import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,23 +11,20 @@ import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
 from daemon import anchor, beside, cutover, gap, metrics, server
-from daemon import log as logs
 from daemon.app import Parts
-from daemon.beside import Beside
 from daemon.control import Conflict, Control, Migration
 from daemon.cutover import Limits
-from daemon.java.jre import java
 from daemon.kcl.jvm import EXIT_GAP, EXIT_MEANING
-from daemon.kcl.start import kcl_daemon, worker_id
+from daemon.kcl.start import worker_id
 from daemon.leader import Leadership
 from daemon.metrics import ProcessHealth
 from daemon.observe import Look, Observer
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
+from daemon.processes import Processes
 from daemon.signal import file
 from daemon.signal.document import Document, Progress, Tail, document
-from daemon.supervise import Command, Kept
-from daemon.worker import PARENT_VARIABLE
+from daemon.supervise import Kept, Process
 
 log = structlog.get_logger()
 
@@ -44,32 +39,40 @@ AWAY = (ClientError, BotoCoreError, Conflict)
 class Service:
     """One replica."""
 
-    def __init__(self, known: Parts, config_path: Path) -> None:
+    def __init__(self, known: Parts, processes: Processes) -> None:
         self._parts = known
         self._config = known.config
-        self._config_path = config_path
+        self._clock = known.clock
+        self._processes = processes
         self._control: Control = known.control
         # The KCL's worker id: one process per id, and after a crash it need not wait for its own lease.
         self._leadership = Leadership(self._control, worker_id(self._config), known.clock.time)
         self._limits = Limits(self._config.ready.max_lag_seconds, self._config.ready.stable_for_seconds)
         self._stop = threading.Event()
-        self._looped_at = time.monotonic()
+        self._looped_at = self._clock.monotonic()
         self._observed_at = 0.0  # epoch seconds
         self._published: Document | None = None
         self._published_at = 0.0
         self._leading = False
         self._fault: str | None = "starting"
         self._restarts = 0  # of the KCL, in generations that a resync has put an end to
-        self._letters = Beside("dead-letters", self._settle_letters, LETTERS_SECONDS)
+        self._letters = processes.beside("dead-letters", self._settle_letters, LETTERS_SECONDS)
         self._begin_generation(Migration())
 
     def _begin_generation(self, migration: Migration) -> None:
         """What belongs to one anchoring: a resync makes all of it anew."""
         self._generation = migration.generation
-        self._kcl = Kept("kcl", lambda: kcl_daemon(self._parts, self._config_path), lambda code: code == EXIT_GAP)
+        self._kcl = self._kept("kcl", self._processes.kcl, EXIT_GAP)
         self._workers = [self._worker(index) for index in range(self._config.backfill.workers)]
         self._observer: Observer | None = None
-        self._settling = Beside("settle", lambda: beside.settle(self._parts, migration, self._wanted))
+        self._settling = self._processes.beside("settle", lambda: beside.settle(self._parts, migration, self._wanted))
+
+    def _kept(self, name: str, start: Callable[[], Process], final: int) -> Kept:
+        return Kept(name, start, lambda code: code == final, self._clock.monotonic, self._parts.chance)
+
+    def _worker(self, index: int) -> Kept:
+        of = self._config.backfill.workers
+        return self._kept(f"backfill-{index}", lambda: self._processes.worker(index, of), 0)
 
     def run(self) -> None:
         """Until SIGTERM. Raises CheckFailed when the move cannot begin, ListenFailed."""
@@ -79,39 +82,38 @@ class Service:
         with server.serving(view, self._config.server.host, self._config.server.port):
             log.info("service_started", listen=self._config.server.listen, pid=os.getpid())
             try:
-                self._begin()
+                self.prepare()
+                while not (self.begun() or self._stop.wait(TURN_SECONDS)):
+                    log.info("waiting_for_leader", hint="another replica anchors the migration")
                 while not self._stop.wait(TURN_SECONDS):
-                    self._turn()
+                    self.turn()
             finally:
-                self._end()
+                self.end()
 
     def _registry(self) -> Any:
         return metrics.registry(lambda: self._published, self._health)
 
-    def _begin(self) -> None:
-        """Checks once, before anything is touched; a migration that was begun goes on, with whatever it finds."""
+    def prepare(self) -> None:
+        """What must be there before anything is touched. Raises CheckFailed, JavaMissing, ClientError, …"""
         _ = self._parts.table
-        java()
+        self._processes.check()
         self._control.create_table()
+
+    def begun(self) -> bool:
+        """Anchor the migration, where nobody has; one that was begun goes on, with whatever it finds. As prepare."""
         found = self._control.get("migration", Migration)
         if found is not None and found[0].phase is not Phase.CREATED:
             anchor.unchanged(self._parts, found[0])
-            return
-        while not self._leadership.held():
-            log.info("waiting_for_leader", hint="another replica anchors the migration")
-            if self._stop.wait(TURN_SECONDS) or self._is_anchored():
-                return
-        if not self._is_anchored():
-            migration = anchor.anchor(self._parts)
-            log.info("decided", phase=migration.phase.value, why=migration.message)
+            return True
+        if not self._leadership.held():
+            return False
+        migration = anchor.anchor(self._parts)
+        log.info("decided", phase=migration.phase.value, why=migration.message)
+        return True
 
-    def _is_anchored(self) -> bool:
-        found = self._control.get("migration", Migration)
-        return found is not None and found[0].phase is not Phase.CREATED
-
-    def _turn(self) -> None:
+    def turn(self) -> None:
         """One turn: keep the processes, look, decide, publish. AWS being away costs time, nothing else."""
-        self._looped_at = time.monotonic()
+        self._looped_at = self._clock.monotonic()
         try:
             migration, revision = self._control.get("migration", Migration) or (Migration(), 0)
             if migration.generation != self._generation:
@@ -158,12 +160,6 @@ class Service:
 
         self._control.update("migration", Migration, told)
 
-    def _worker(self, index: int) -> Kept:
-        arguments = [sys.executable, "-m", "daemon.cli", "backfill", "--config", str(self._config_path)]
-        arguments += ["--index", str(index), "--of", str(self._config.backfill.workers)]
-        environment = {PARENT_VARIABLE: str(os.getpid()), **logs.export_path()}
-        return Kept(f"backfill-{index}", lambda: Command(arguments, environment), lambda code: code == 0)
-
     def _lead(self, migration: Migration, revision: int) -> None:
         if self._observer is None:
             self._observer = Observer(self._parts, migration)
@@ -191,9 +187,9 @@ class Service:
     def _publish(self, migration: Migration, look: Look, *, changed: bool) -> None:
         progress = Progress(look.seen.proof.proven_round, look.items_per_second, self._tail(look), look.letters)
         self._published = document(self._config.migration, migration, look.observation, self._limits, progress)
-        if changed or time.monotonic() - self._published_at >= PUBLISH_SECONDS:
+        if changed or self._clock.monotonic() - self._published_at >= PUBLISH_SECONDS:
             self._control.update("signal", Document, lambda _: self._published)  # type: ignore[arg-type,return-value]
-            self._published_at = time.monotonic()
+            self._published_at = self._clock.monotonic()
         if self._config.signal.file is not None:
             file.publish(self._config.signal.file, self._published)
 
@@ -202,7 +198,7 @@ class Service:
         self._observer = None
         found = self._control.get("signal", Document)
         self._published = found[0] if found else None
-        self._observed_at = time.time()
+        self._observed_at = self._clock.time()
 
     def _tail(self, look: Look) -> Tail:
         seen = look.seen
@@ -227,7 +223,7 @@ class Service:
         """Why this replica does not carry data; None when it does."""
         if self._fault is not None:
             return self._fault
-        if time.time() - self._observed_at > STALE_SECONDS:
+        if self._clock.time() - self._observed_at > STALE_SECONDS:
             return f"nothing was observed for {STALE_SECONDS:g} s"
         published = self._published
         if published is not None and published.phase is Phase.NEEDS_RESYNC:
@@ -241,7 +237,7 @@ class Service:
         )
         return next(iter(troubles), None)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Drain: the KCL first, whose children checkpoint; the workers' parts are simply done again."""
         self._end_processes()
         log.info("service_stopped")

@@ -40,11 +40,13 @@ class Kept:
         start: Callable[[], Process],
         final: Callable[[int], bool],
         now: Callable[[], float] = time.monotonic,
+        chance: random.Random | None = None,
     ) -> None:
         self._name = name
         self._start = start
         self._final = final
         self._now = now
+        self._chance = chance or random.Random()
         self._process: Process | None = None
         self._started_at = 0.0
         self._start_at = 0.0
@@ -88,7 +90,7 @@ class Kept:
             return
         ran_seconds = self._now() - self._started_at
         self._failures = 1 if ran_seconds > HEALTHY_SECONDS else self._failures + 1
-        pause = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2 ** (self._failures - 1)) * random.uniform(0.5, 1)
+        pause = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2 ** (self._failures - 1)) * self._chance.uniform(0.5, 1)
         self._start_at = self._now() + pause
         self.restarts += 1
         log.warning(

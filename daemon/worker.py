@@ -1,7 +1,6 @@
 """The process of a backfill worker: `moveout backfill --index I --of N`."""
 
 import os
-import time
 from collections.abc import Sequence
 
 import structlog
@@ -25,7 +24,7 @@ ANCHOR_POLL_SECONDS = 2.0
 def run(known: Parts, index: int, of: int) -> None:
     """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
     migration = _anchored(known)
-    sink = Retrying(known.sink(), on_trouble=_trouble, wanted=_wanted)
+    sink = Retrying(known.sink(), on_trouble=_trouble, wanted=_wanted, sleep=known.clock.sleep)
     sink.open()
     config = known.config.backfill
     try:
@@ -70,7 +69,7 @@ def _anchored(known: Parts) -> Migration:
         if not _wanted():
             raise Abandoned("the service that started this worker is gone")
         log.info("waiting_for_anchor", migration=known.config.migration, hint="is `moveout run` up?")
-        time.sleep(ANCHOR_POLL_SECONDS)
+        known.clock.sleep(ANCHOR_POLL_SECONDS)
 
 
 def _trouble(message: str | None) -> None:
