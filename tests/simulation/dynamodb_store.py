@@ -200,6 +200,8 @@ class DynamoStore:
         place = _place((request["KeyConditionExpression"],), request)
         if not set(place.names.values()) <= table.keys.names:
             raise failed("ValidationException", "Query condition missed key schema element")
+        if {"S": ""} in place.values.values():
+            raise failed("ValidationException", "The AttributeValue for a key attribute cannot contain an empty value")
         wanted = expressions.condition(request["KeyConditionExpression"])
         return self._page(table, request, [key for key in _in_order(table) if wanted(table.items[key], place)])
 

@@ -73,13 +73,15 @@ class Wire:
 
     def _refuse(self, operation, request):
         """Raises what AWS says of an item that it can never take."""
-        if operation != "TransactWriteItems":
-            if self._poisoned(request):
-                raise failed("ValidationException", "Item size has exceeded the maximum allowed size")
+        entries = request.get("TransactItems", [{"": request}])
+        verdicts = [self._poisoned(action) for entry in entries for action in entry.values()]
+        if not any(verdicts):
             return
-        verdicts = [self._poisoned(action) for entry in request["TransactItems"] for action in entry.values()]
-        if any(verdicts):
-            raise cancelled(["ValidationError" if verdict else None for verdict in verdicts])
+        whole = failed("ValidationException", "Item size has exceeded the maximum allowed size")
+        if operation != "TransactWriteItems":
+            raise whole
+        # Of a transaction AWS says it as a reason, DynamoDB Local of the whole.
+        raise self._faults.one_of((cancelled(["ValidationError" if v else None for v in verdicts]), whole))
 
     def _poisoned(self, action):
         return self._faults.poison(self._store.key_of("", action), action.get("Item"))
