@@ -163,6 +163,7 @@ class Proof(msgspec.Struct, frozen=True):
     shards_unowned: int = 0
     shards_open: int = 0
     archived: Tally = Tally()
+    counted: Sequence[str] = ()  # the shards that were archived last, so that none is counted twice
 
 
 class Leader(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ from sinks.change import KeySchema
 # Random keys per shard without one: enough to hit each of 1,000 shards within a few rounds.
 FRESH_PER_SHARD = 8
 FRESH_MAX = 64
+# As many shards as can leave the stream between two looks, and more.
+COUNTED_KEPT = 1000
 
 
 class Seen(NamedTuple):
@@ -87,7 +89,7 @@ class Prover:
     def _archive(self) -> None:
         """Drop the records of shards that have left the stream: a month has thousands, and each look reads them all."""
         for shard, state in lag.forgotten(self._stream, self._states):
-            self._control.update("proof", Proof, partial(_with_archived, state))
+            self._control.update("proof", Proof, partial(_with_archived, shard, state))
             self._control.delete(self._shards + shard)
 
     def _partitions(self) -> list[Any]:
@@ -100,9 +102,13 @@ class Prover:
         ]
 
 
-def _with_archived(state: ShardState, proof: Proof | None) -> Proof:
+def _with_archived(shard: str, state: ShardState, proof: Proof | None) -> Proof:
+    """Once only: the record may outlive a crash, and an answer may be lost."""
     proof = proof or Proof()
-    return msgspec.structs.replace(proof, archived=proof.archived.plus(state))
+    if shard in proof.counted:
+        return proof
+    counted = [*proof.counted, shard][-COUNTED_KEPT:]
+    return msgspec.structs.replace(proof, archived=proof.archived.plus(state), counted=counted)
 
 
 def _next_round(proof: Proof | None) -> Proof:
