@@ -12,7 +12,7 @@ import structlog
 
 from daemon import backfill, lineage, preflight
 from daemon.app import Parts
-from daemon.control import Control, Migration, Part, shards_of
+from daemon.control import Control, Migration, Part, ShardState, shards_of
 from daemon.letter_box import BoxUnavailable
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
@@ -68,9 +68,14 @@ def write_generation(
 ) -> None:
     """The parts to load and the first states of the shards, whose changes will all lie above `version`."""
     for name, part in backfill.part_names(parts, generation).items():
-        control.put(name, part, 0)
+        _written(control, name, part)
     for shard, state in lineage.anchors(shards, version).items():
-        control.put(shards_of(generation) + shard, state, 0)
+        _written(control, shards_of(generation) + shard, state)
+
+
+def _written(control: Control, record: str, value: Part | ShardState) -> None:
+    """Nobody else writes under our generation: what is there is our own, of an attempt whose answer was lost."""
+    control.update(record, type(value), lambda _: value)
 
 
 def _try_letter_box(known: Parts) -> None:

@@ -74,6 +74,7 @@ class Parts:
             migration=self.config.migration,
             sink=self.config.target.kind,
             limit=self.config.dead_letters.limit,
+            now=self.clock.time,
         )
 
     def sink(self, *, may_create: bool = True) -> Sink:

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from daemon import resync
 from daemon.app import Parts
 from daemon.clock import SYSTEM, Clock
-from daemon.control import Migration
+from daemon.control import Migration, Proof
 from daemon.dead_letter import in_source
 from daemon.letter_box import BoxUnavailable
 from daemon.retry import Abandoned, Retrying
@@ -79,7 +79,9 @@ def settle_letters(known: Parts, wanted: Callable[[], bool]) -> None:
     try:
         if isinstance(sink.inner, Readable):
             asked = in_source(known.dynamodb, known.config.source.table, known.keys)
-            for letter in known.dead_letters.settle(sink.inner, asked):
+            proof = known.control.get("proof", Proof)
+            through = proof[0].applied_through if proof else None
+            for letter in known.dead_letters.settle(sink.inner, asked, through):
                 log.info("dead_letter_settled", id=letter)
     finally:
         sink.close()

@@ -27,7 +27,8 @@ from daemon.phase import Phase
 
 T = TypeVar("T")
 Kind = Literal["full", "incremental"]
-POSITIONS_KEPT = 3
+# One for each time that a process ended between its save and the KCL's checkpoint, and no more.
+POSITIONS_MAX = 1000
 REPLICAS_MAX = 100
 
 
@@ -104,7 +105,11 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ShardState(msgspec.Struct, frozen=True):
-    """How far one shard has been applied. `anchor` is the version from which its first record goes on."""
+    """How far one shard has been applied. `anchor` is the version from which its first record goes on.
+
+    `positions` rise; they begin with the last one that the KCL is known to have. Those beyond what a replay starts
+    from stay: a replay computes the same versions again, and another process may have checkpointed one of them.
+    """
 
     anchor: int
     parent: str | None = None
@@ -126,10 +131,12 @@ class ShardState(msgspec.Struct, frozen=True):
         """The last version dealt, which a child shard goes on from."""
         return self.positions[-1].version if self.positions else self.anchor
 
-    def advanced(self, position: Position, **changes: Any) -> "ShardState":
-        """With a new last position; the oldest beyond the last three is dropped."""
-        kept = [*self.positions, position][-POSITIONS_KEPT:]
-        return msgspec.structs.replace(self, positions=kept, **changes)
+    def advanced(self, position: Position, checkpointed: str | None) -> "ShardState":
+        """With one more position; without those before `checkpointed`, which the KCL has by now or has passed."""
+        known = {int(p.sequence): p for p in (*self.positions, position)}
+        from_here = int(checkpointed) if checkpointed is not None else 0
+        kept = [known[number] for number in sorted(known) if number >= from_here]
+        return msgspec.structs.replace(self, positions=kept[-POSITIONS_MAX:])
 
 
 class Tally(msgspec.Struct, frozen=True):

@@ -54,6 +54,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     sink: str
     at: float
     body: str
+    gone_at: float | None = None  # epoch seconds: since then the source is known not to hold the item
     state: LetterState = LetterState.OPEN
     note: str = ""
 
@@ -174,19 +175,35 @@ class DeadLetters:
         self.mark(name, LetterState.RETRIED, "stored when it was tried again")
         return None
 
-    def settle(self, sink: Readable, in_source: Callable[[Key], bool]) -> list[str]:
-        """Recognise the open letters whose key has moved on; which. Raises what the two raise."""
+    def settle(self, sink: Readable, in_source: Callable[[Key], bool], applied_through: float | None) -> list[str]:
+        """Recognise the open letters whose key has moved on; which. Raises what the two raise.
+
+        `applied_through`, in epoch seconds, is the proven instant: a deletion leaves nothing to read in the target,
+        so it is believed when everything that was written until the item was seen to be gone has been applied.
+        """
         letters = {name: letter for name, letter in self.all().items() if letter.state is LetterState.OPEN}
         read_key = key_reader(self._keys)
         newest = _newest(letters)
         settled = []
         for name, letter in letters.items():
             key = read_key(letter.key.encode())
-            why = _superseded(letter, newest[letter.key]) or _moved_on(letter, key, sink, in_source)
+            why = _superseded(letter, newest[letter.key]) or _overtaken(letter, key, sink)
+            if why is None and self._gone(name, letter, in_source(key), applied_through):
+                why = "superseded: the item was deleted"
             if why is not None:
                 self.mark(name, LetterState.SETTLED, why)
                 settled.append(name)
         return settled
+
+    def _gone(self, name: str, letter: DeadLetter, there: bool, applied_through: float | None) -> bool:  # noqa: FBT001
+        """True once a deletion is surely applied; notes when the item was first seen to be gone."""
+        gone_at = None if there else (letter.gone_at or self._now())
+        if gone_at != letter.gone_at:
+            noted = msgspec.structs.replace(letter, gone_at=gone_at)
+            self._control.update(
+                LETTERS + name, DeadLetter, lambda known: noted if known == letter else known or letter
+            )
+        return letter.gone_at is not None and not there and (applied_through or 0.0) > letter.gone_at
 
 
 def counts(letters: Mapping[str, DeadLetter]) -> dict[str, int]:
@@ -218,14 +235,11 @@ def _superseded(letter: DeadLetter, newest: int) -> str | None:
     return f"a newer change of this key, {newest}, is a dead letter as well" if newest > letter.version else None
 
 
-def _moved_on(letter: DeadLetter, key: Key, sink: Readable, in_source: Callable[[Key], bool]) -> str | None:
+def _overtaken(letter: DeadLetter, key: Key, sink: Readable) -> str | None:
     stored = sink.read([key]).get(key)
-    if stored is not None and stored.version >= letter.version:
-        return f"superseded: the target holds version {stored.version}"
-    # A deletion leaves nothing to read in the target. Its record is in the stream, with a higher version.
-    if not in_source(key):
-        return "superseded: the source does not hold this item any more"
-    return None
+    if stored is None or stored.version < letter.version:
+        return None
+    return f"superseded: the target holds version {stored.version}"
 
 
 def _key(keys: KeySchema, key: Key) -> bytes:

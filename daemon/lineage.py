@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
 from daemon.control import ShardState
 from daemon.source.shards import Shard
 
@@ -14,25 +12,25 @@ class StateMissing(Exception):
     """The version to go on from is not known. Starting at zero would make newer changes look older: stop."""
 
 
-def resumed(shard: str, state: ShardState, sequence: str) -> ShardState:
-    """The state as it was when `sequence` had been applied: what came later will be replayed.
+def resumed(shard: str, state: ShardState, sequence: str) -> int:
+    """The version that the record of `sequence` got, from which the records after it go on.
 
     `sequence` is the KCL's checkpoint, not always our newest position: we write ours first, and a crash
     may fall between the two. Raises StateMissing.
     """
     if sequence == BEGINNING:
-        return msgspec.structs.replace(state, positions=())
+        return state.anchor
     if not sequence.isdigit():
         raise StateMissing(f"shard {shard} would start at {sequence}, which may skip records")
     # Strings with leading zeros on DynamoDB Local, compared as numbers everywhere.
-    kept = [p for p in state.positions if int(p.sequence) <= int(sequence)]
-    if not kept or int(kept[-1].sequence) != int(sequence):
+    found = [p.version for p in state.positions if int(p.sequence) == int(sequence)]
+    if not found:
         raise StateMissing(
             f"the KCL resumes shard {shard} after {sequence}, but the control table knows the version of "
             f"{[p.sequence for p in state.positions]} only. One of the two tables was altered or restored: "
             "start a new migration under another name"
         )
-    return msgspec.structs.replace(state, positions=kept)
+    return found[0]
 
 
 def inherited(shard: Shard, parent: ShardState | None) -> ShardState:

@@ -43,6 +43,7 @@ def guarded(act: Callable[[], None]) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     from daemon.backfill import BackfillIncomplete
+    from daemon.control import Conflict
     from daemon.dead_letter import NoSuchLetter, TooManyDeadLetters
     from daemon.java.compile import NotCompiled
     from daemon.java.jars import JarsUnavailable
@@ -69,5 +70,7 @@ def guarded(act: Callable[[], None]) -> None:
         refuse(EXIT_REFUSED, str(error))
     except Abandoned as error:
         refuse(EXIT_FAILED, str(error))
+    except Conflict as error:
+        refuse(EXIT_FAILED, f"somebody else changed the migration at the same time: {error}. Run it again")
     except (ClientError, BotoCoreError) as error:
         refuse(EXIT_FAILED, f"AWS cannot be reached or refuses: {error}")

@@ -39,21 +39,28 @@ class ShardLost(Exception):
 
 
 class Claimed:
-    """A shard's record in the control table, as long as nobody else claims it."""
+    """A shard's record in the control table, as long as nobody else claims it, and the version to go on from."""
 
     def __init__(
-        self, state: ShardState, revision: int, put: Callable[[ShardState, int], int], clock: Clock = SYSTEM
+        self,
+        state: ShardState,
+        revision: int,
+        put: Callable[[ShardState, int], int],
+        version: int,
+        clock: Clock = SYSTEM,
     ) -> None:
         self.state = state
+        self.version = version
         self._clock = clock
         self._revision = revision
         self._put = put
 
-    def claim(self, state: ShardState, owner: str) -> None:
-        """Make the shard this process's. Raises Conflict when another one was quicker."""
-        self.state = msgspec.structs.replace(
-            state, owner=owner, ended=False, trouble=None, updated_at=self._clock.time()
-        )
+    def claim(self, owner: str) -> None:
+        """Make the shard this process's. Raises Conflict when another one was quicker.
+
+        Nothing that is known is taken back: who claims may be late, and a shard once read to its end stays so.
+        """
+        self.state = msgspec.structs.replace(self.state, owner=owner, trouble=None, updated_at=self._clock.time())
         self._revision = self._put(self.state, self._revision)
 
     def save(self, state: ShardState) -> None:
@@ -97,7 +104,9 @@ class ShardProcessor:
         self._record = self._claim(start.shard_id, start.sequence_number)
         self._pending = self._record.state  # what will be durable next; its positions are those that are
         self._last: Position | None = None  # of the last event applied, not durable yet
-        self._versions = VersionClock(self._pending.version)
+        self._versions = VersionClock(self._record.version)
+        # At most where the KCL is: other processes may have come further.
+        self._checkpointed = start.sequence_number if start.sequence_number.isdigit() else None
         self._open_sink()  # waits as long as the target is away, and the shard's record says so
         log.info("shard_started", shard=self._shard, after=start.sequence_number, version=self._versions.last)
 
@@ -150,7 +159,7 @@ class ShardProcessor:
 
     def _save(self) -> None:
         if self._last is not None:
-            self._pending = self._pending.advanced(self._last)
+            self._pending = self._pending.advanced(self._last, self._checkpointed)
             self._last = None
         self._save_state(self._pending)
 
@@ -173,6 +182,7 @@ class ShardProcessor:
                     raise
                 self._clock.sleep(0.1 * 2**attempt)
             else:
+                self._checkpointed = sequence or self._checkpointed
                 return
 
 
@@ -186,7 +196,7 @@ def _after(state: ShardState, events: list[Event], applied: int, rejected: int) 
         records=state.records + len(events),
         applied=state.applied + applied,
         rejected=state.rejected + rejected,
-        applied_to=events[-1].created_at,
+        applied_to=max(state.applied_to, events[-1].created_at),
         expired=state.expired + sum(event.expired for event in events),
         heartbeat_round=latest.round if latest is not None and newer else state.heartbeat_round,
         heartbeat_key=latest.key if latest is not None and newer else state.heartbeat_key,

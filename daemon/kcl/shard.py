@@ -96,9 +96,10 @@ def claim(known: Parts, generation: int, shard: str, sequence: str) -> Claimed:
     while True:
         found = known.control.get(record, ShardState)
         state, revision = found if found is not None else (_first(known, generation, shard), 0)
-        claimed = Claimed(state, revision, lambda s, r: known.control.put(record, s, r), known.clock)
+        version = resumed(shard, state, sequence)
+        claimed = Claimed(state, revision, lambda s, r: known.control.put(record, s, r), version, known.clock)
         try:
-            claimed.claim(resumed(shard, state, sequence), f"{os.uname().nodename}/{os.getpid()}")
+            claimed.claim(f"{os.uname().nodename}/{os.getpid()}")
         except Conflict:
             structlog.get_logger().info("shard_claim_repeated", shard=shard)
             continue

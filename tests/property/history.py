@@ -133,8 +133,8 @@ class Run:
             parent = self.control.get("shard#parent", ShardState)
             found = inherited(Shard("child", "parent", closed=False), parent[0]), 0
         put = self._maybe(lambda state, revision: self.control.put(f"shard#{shard}", state, revision))
-        claimed = Claimed(*found, put)
-        claimed.claim(resumed(shard, found[0], sequence), "test")
+        claimed = Claimed(*found, put, resumed(shard, found[0], sequence))
+        claimed.claim("test")
         return claimed
 
     def _load(self, rows):

@@ -45,8 +45,8 @@ def claim(shard, _):
         did("durable", positions=[p.sequence for p in state.positions], ended=state.ended, trouble=state.trouble)
         return control.put(shard, state, revision)
 
-    claimed = Claimed(ShardState(anchor=0), 0, put)
-    claimed.claim(claimed.state, "test")
+    claimed = Claimed(ShardState(anchor=0), 0, put, version=0)
+    claimed.claim("test")
     return claimed
 
 

@@ -8,19 +8,15 @@ STATE = ShardState(anchor=7, positions=[Position("0010", 100), Position("0020", 
 
 
 def test_a_resume_after_an_older_checkpoint_goes_on_from_that_ones_version():
-    assert resumed("s", STATE, "0020").version == 200
-
-
-def test_positions_that_will_be_replayed_are_forgotten():
-    assert [p.sequence for p in resumed("s", STATE, "0010").positions] == ["0010"]
+    assert resumed("s", STATE, "0020") == 200
 
 
 def test_sequence_numbers_are_compared_as_numbers():
-    assert resumed("s", STATE, "20").version == 200
+    assert resumed("s", STATE, "20") == 200
 
 
 def test_a_shard_read_from_its_beginning_goes_on_from_its_anchor():
-    assert resumed("s", STATE, "TRIM_HORIZON").version == 7
+    assert resumed("s", STATE, "TRIM_HORIZON") == 7
 
 
 @pytest.mark.parametrize("sequence", ["0025", "0005", "0040"])
@@ -60,5 +56,17 @@ def test_only_shards_without_a_listed_parent_are_anchored():
     assert set(anchors(tree)) == {"root", "other"}
 
 
-def test_only_the_last_three_positions_are_kept():
-    assert [p.sequence for p in STATE.advanced(Position("40", 400)).positions] == ["0020", "0030", "40"]
+def sequences(state):
+    return [int(position.sequence) for position in state.positions]
+
+
+def test_positions_stay_until_the_kcl_is_known_to_have_passed_them():
+    assert sequences(STATE.advanced(Position("40", 400), None)) == [10, 20, 30, 40]
+    assert sequences(STATE.advanced(Position("40", 400), "0020")) == [20, 30, 40]
+
+
+def test_a_replay_from_further_back_keeps_the_positions_that_another_process_may_have_checkpointed():
+    replayed = STATE.advanced(Position("0015", 150), "0010")
+    assert sequences(replayed) == [10, 15, 20, 30]
+    assert replayed.version == 300
+    assert sequences(STATE.advanced(Position("0020", 200), "0010")) == [10, 20, 30]
