@@ -5,7 +5,12 @@ BIN = .venv/bin
 # Tests without a server; the rest is marked `server`.
 FAST = tests/test_tidy.py tests/unit tests/property tests/simulation tests/seam tests/deploy
 
-.PHONY: help demo test check format lint types lock setup clean
+# Of `make simulate`.
+SEEDS ?= 20000
+SEED ?=
+SIMULATE = cd tests && PYTHONPATH=.:.. ../$(BIN)/python -m
+
+.PHONY: help demo test check simulate crash-points mutants format lock setup clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -18,13 +23,22 @@ demo: setup  ## the whole move on this machine, with real parts: two to four min
 	@$(BIN)/moveout demo $(ARGS)
 
 test: setup  ## every test, real servers included
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --seeds 5000 --crash-points=most $(ARGS)
 
 check: setup  ## format, lint, types and the tests that need no server
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pytest -q -m "not server" $(FAST)
+
+simulate: setup  ## SEEDS=100000: so many histories on all cores; SEED=4711: that one again
+	@$(SIMULATE) simulation.run $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+
+crash-points: setup  ## a crash at every executed line of apply, checkpoint, control and cutover code
+	@$(SIMULATE) simulation.crash_points
+
+mutants: setup  ## our own code with one bug planted at a time: every one must be seen
+	@$(SIMULATE) mutants.run $(ARGS)
 
 format: setup  ## format and fix what can be fixed
 	$(BIN)/ruff format

@@ -8,3 +8,9 @@ os.environ.update(
     AWS_REGION="us-east-1",
     AWS_EC2_METADATA_DISABLED="true",
 )
+
+
+def pytest_addoption(parser):
+    parser.addoption("--seeds", type=int, default=300, help="how many histories the simulator plays (make test: 5000)")
+    parser.addoption("--seed", type=int, default=None, help="play this one history again")
+    parser.addoption("--crash-points", choices=["some", "most"], default="some", help="crash where")

@@ -148,7 +148,7 @@ class Checks:
         if len(rows) != len(self.rows()):
             self._fail("I1: heartbeats are in the target")
 
-    def ready_beyond(self, now):
+    def ready(self):
         """True when some replica says that readers may switch, with all that was written in the target."""
         for replica in self.world.replicas:
             service = replica.service

@@ -60,7 +60,7 @@ class Serving:
         self.lease.checkpoint = sequence or "SHARD_END"
         self.jvm.world.may_crash()
 
-    def poll(self, chance, now):
+    def poll(self, now):
         """One page, perhaps empty although there is more, perhaps the last one together with the end."""
         shard = self.jvm.world.source.shards.get(self.shard)
         # Whoever begins at the horizon is never told that something was there before.
@@ -134,7 +134,7 @@ class Jvm:
                 serving.inner.lease_lost(None)
                 self.servings.pop(serving.shard, None)
             else:
-                serving.poll(chance, now)
+                serving.poll(now)
                 if serving.inner._lost:
                     self.servings.pop(serving.shard, None)
 

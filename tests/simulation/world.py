@@ -4,6 +4,7 @@ Everything happens in one thread, on one clock. Actors take turns by the seed's 
 see it: before and after each request other actors may run, and the one that asked may be dead when it comes back.
 """
 
+import itertools
 import random
 from types import SimpleNamespace
 
@@ -34,7 +35,7 @@ KEYS = KeySchema(KeyAttribute("id", "S"))
 BEGIN = 1_700_000_000.0
 DEPTH_MAX = 2
 CALM_STEPS = 6000
-POISON = "poison"
+POISON, POISON_RATE = "poison", 0.05
 
 structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory(), cache_logger_on_first_use=False)
 
@@ -46,8 +47,9 @@ class Violation(AssertionError):
 class SimClock:
     """daemon.clock.Clock; whoever sleeps lets others act."""
 
-    def __init__(self):
+    def __init__(self, chance):
         self.now = BEGIN
+        self._chance = chance
         self.idle = lambda: None
 
     def time(self):
@@ -59,8 +61,9 @@ class SimClock:
     def advance(self, seconds):
         self.now += seconds
 
-    def sleep(self, seconds):
-        self.now += min(seconds, 5.0)
+    def sleep(self, _):
+        """For how long is by our dice: the sleeper's own (jitter) are not of this seed."""
+        self.now += self._chance.uniform(0, 2)
         self.idle()
 
 
@@ -133,8 +136,7 @@ class SimParts(Parts):
 
     def sink(self, *, may_create=True):
         world = self._world
-        made = world.sink_kind(world.target, self.keys, world.sink_faults, create_table=may_create)
-        return made
+        return world.sink_kind(world.target, self.keys, world.sink_faults, create_table=may_create)
 
 
 class InlineBeside(Beside):
@@ -247,10 +249,13 @@ class Replica:
 class World:
     """A whole move, from one seed."""
 
-    def __init__(self, seed, *, steps=160, crash_rate=0.004, sink=None, keys=6):
-        self.seed = seed
+    def __init__(
+        self, seed, *, steps=160, crash_rate=0.004, sink=None, keys=6, fault_rate=None, disaster=None, poison_rate=None
+    ):
+        """`disaster`: "lose the stream" or "sleep for a day", where the dice shall not choose."""
+        self.seed, self.disaster, self.poison_rate = seed, disaster, poison_rate or POISON_RATE
         self.chance = random.Random(seed)
-        self.clock = SimClock()
+        self.clock = SimClock(self.chance)
         self.clock.idle = self.between
         self.adverse, self.depth, self.pids, self.actors_now = False, 0, 0, []
         self.steps, self.crash_rate = steps, crash_rate
@@ -260,7 +265,7 @@ class World:
         self.lease_tables = LeaseTables()
         self.children = []
         self.control_store = DynamoStore()
-        rate = self.chance.choice((0.0, 0.01, 0.05))
+        rate = self.chance.choice((0.0, 0.01, 0.05)) if fault_rate is None else fault_rate
         self.control_faults = Interruptions(self, rate=rate, kinds=dynamodb_wire.FAULTS, burst=7)
         self._make_target(sink or self.chance.choice(("cassandra", "cassandra", "dynamodb")), rate)
         self.s3 = SimStore(self)
@@ -270,7 +275,7 @@ class World:
 
     def _make_target(self, kind, rate):
         self.kind = kind
-        self.poisonous = self.chance.random() < 0.3
+        self.poisonous = self.chance.random() < 0.3 or self.poison_rate != POISON_RATE
         poison = lambda _, body: self.poisonous and body is not None and POISON in body  # noqa: E731
         if kind == "cassandra":
             self.target = CqlStore(now=self.clock.time)
@@ -366,7 +371,7 @@ class World:
             self.source.write(key, None)
             return
         image = {"n": {"N": str(self.source.writes + 1)}}
-        if self.chance.random() < 0.05:
+        if self.chance.random() < self.poison_rate:
             image[POISON] = {"BOOL": True}
         self.source.write(key, image)
 
@@ -400,7 +405,7 @@ class World:
         self.adverse = True
         self._adversity()
         self._calm()
-        self._until(lambda: self.checks.ready_beyond(self.clock.now), "become ready")
+        self._until(self.checks.ready, "become ready")
         self.checks.target_equals_source()
 
     def _before(self):
@@ -420,8 +425,9 @@ class World:
             self.clock.advance(self.chance.choice((0, 0.3, 2)))
 
     def _adversity(self):
-        disaster = self.chance.choice((None, None, None, self._lose_the_stream, self._sleep_for_a_day))
-        when = self.chance.randrange(self.steps)
+        known = {"lose the stream": self._lose_the_stream, "sleep for a day": self._sleep_for_a_day}
+        disaster = known[self.disaster] if self.disaster else self.chance.choice((None, None, None, *known.values()))
+        when = self.chance.randrange(self.steps) if self.disaster is None else self.steps - 1
         for number in range(self.steps):
             self.step()
             if number == when and disaster is not None:
@@ -439,9 +445,9 @@ class World:
         """Everything of ours is down while the application writes and the stream forgets."""
         for replica in self.replicas:
             replica.kill()
-        for _ in range(10):
+        for _ in range(12):
             self._write()
-            self.clock.advance(self.chance.choice((600, 3 * 3600)))
+            self.clock.advance(self.chance.choice((1800, 4 * 3600)))
             self.source.close_old_shards()
         self.source.trim()
 
@@ -462,7 +468,10 @@ class World:
             if holds():
                 return
             self.step()
-            self._operate()
+            try:
+                self._operate()
+            except Crash:
+                self.said.append("operator: the command was killed")
         raise Violation(f"seed {self.seed}: does not {what}: {self.checks.last_message()}; said last: {self.said[-3:]}")
 
     def _operate(self):
@@ -512,7 +521,7 @@ class World:
         edges = sorted([begin, end, *[self.chance.uniform(begin, end) for _ in range(cuts - 1)]])
         return [
             self.source.window(self.s3, low - self.chance.choice((0, 30)), high)
-            for low, high in zip(edges, edges[1:], strict=False)
+            for low, high in itertools.pairwise(edges)
         ]
 
     def _retry(self, known):
