@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
@@ -70,7 +71,16 @@ def _sweep(known: Parts, migration: Migration, sink: Retrying) -> None:
     asked = in_source(known.dynamodb, known.config.source.table, known.keys)
     removed, rejected = resync.sweep(sink.inner, migration.sweep, asked)
     known.dead_letters.keep(rejected, "the sweep of a resync")
-    log.info("resync_swept", rows_removed=removed)
+    void = void_letters(known, migration)
+    log.info("resync_swept", rows_removed=removed, letters_settled=len(void))
+
+
+def void_letters(known: Parts, migration: Migration) -> list[str]:
+    """Settle the dead letters that a resync has made void; which. None may be retried after it."""
+    if migration.sweep is None:
+        return []
+    asked = in_source(known.dynamodb, known.config.source.table, known.keys)
+    return known.dead_letters.resynced(partial(resync.is_ghost, migration.sweep, asked))
 
 
 def settle_letters(known: Parts, wanted: Callable[[], bool]) -> None:

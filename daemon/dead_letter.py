@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from daemon.control import Control
-from daemon.letter_box import LetterBox
+from daemon.letter_box import BoxUnavailable, LetterBox
 from daemon.source.keys import key_reader
 from sinks.change import Change, Item, Key, KeySchema
 from sinks.dynamodb.wire import key_json
@@ -147,7 +147,11 @@ class DeadLetters:
 
     def read(self, name: str) -> Body:
         """What was written down. Raises NoSuchLetter, BoxUnavailable."""
-        return msgspec.json.decode(self._box.get(self.get(name).body), type=Body)
+        where = self.get(name).body
+        try:
+            return msgspec.json.decode(self._box.get(where), type=Body)
+        except msgspec.MsgspecError as error:
+            raise BoxUnavailable(f"the dead letter {where} is not as it was written ({error}): try again") from error
 
     def change(self, name: str) -> Change:
         """The change itself. Raises NoSuchLetter, BoxUnavailable."""
@@ -168,7 +172,12 @@ class DeadLetters:
         self._control.update(LETTERS + name, DeadLetter, marked)
 
     def retry(self, name: str, sink: Sink) -> str | None:
-        """Apply it again: None when it is in the target now (or something newer is), else the sink's reason."""
+        """Apply it again: None when it is in the target now (or something newer is), else the sink's reason.
+
+        A letter that is open no more is left alone.
+        """
+        if self.get(name).state is not LetterState.OPEN:
+            return None
         refused = sink.apply([self.change(name)])
         if refused:
             return refused[0].reason
@@ -194,6 +203,19 @@ class DeadLetters:
                 self.mark(name, LetterState.SETTLED, why)
                 settled.append(name)
         return settled
+
+    def resynced(self, is_ghost: Callable[[Key, int], bool]) -> list[str]:
+        """After a gap: recognise the open letters that a resync has made void; which.
+
+        Their key was loaded anew, or its deletion was lost in the gap: then nothing in the target would stop a retry.
+        """
+        read_key = key_reader(self._keys)
+        void = []
+        for name, letter in self.all().items():
+            if letter.state is LetterState.OPEN and is_ghost(read_key(letter.key.encode()), letter.version):
+                self.mark(name, LetterState.SETTLED, "a resync has brought this key up to date")
+                void.append(name)
+        return void
 
     def _gone(self, name: str, letter: DeadLetter, there: bool, applied_through: float | None) -> bool:  # noqa: FBT001
         """True once a deletion is surely applied; notes when the item was first seen to be gone."""

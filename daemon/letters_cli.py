@@ -87,6 +87,8 @@ def retry_letters(
         sink = known.sink(may_create=False)
         sink.open()
         try:
+            for name in void_letters(known):
+                out.print(f"{name}: settled by the resync", markup=False, highlight=False)
             for name in _chosen(known, ids, everything):
                 reason = known.dead_letters.retry(name, sink)
                 out.print(f"{name}: {'stored' if reason is None else reason}", markup=False, highlight=False)
@@ -119,6 +121,15 @@ def waive_letters(
             out.print(f"{name}: waived", markup=False, highlight=False)
 
     guarded(act)
+
+
+def void_letters(known: Any) -> list[str]:
+    """Settle what a resync has made void: nothing in the target would stop a retry. Raises ClientError, …"""
+    from daemon import beside
+    from daemon.control import Migration
+
+    found = known.control.get("migration", Migration)
+    return beside.void_letters(known, found[0]) if found is not None else []
 
 
 def _chosen(known: Any, ids: list[str] | None, everything: bool) -> list[str]:  # noqa: FBT001  an option as it came

@@ -12,7 +12,7 @@ of which the tail, or a window before, may have brought the first half: so the s
 that time, and removes what is not there at `anchor` (daemon/README.md, "Gaps").
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -175,17 +175,16 @@ def sweep(sink: Sink, wanted: Sweep, in_source: Callable[[Key], bool]) -> tuple[
     swept = 0
     rejected: list[Rejection] = []
     for page in sink.versions():
-        ghosts = list(_ghosts(page, wanted, in_source))
+        ghosts = [key for key, version in page if is_ghost(wanted, in_source, key, version)]
         rejected += sink.apply([Change(key, wanted.at, None) for key in ghosts])
         swept += len(ghosts)
     return swept, rejected
 
 
-def _ghosts(page: Iterable[tuple[Key, int]], wanted: Sweep, in_source: Callable[[Key], bool]) -> Iterable[Key]:
-    for key, version in page:
-        untouched = wanted.since <= version < wanted.below
-        if untouched and not (wanted.ask_source and in_source(key)):
-            yield key
+def is_ghost(wanted: Sweep, in_source: Callable[[Key], bool], key: Key, version: int) -> bool:
+    """True when this version of the key is of before the gap, and its deletion was lost in it."""
+    untouched = wanted.since <= version < wanted.below
+    return untouched and not (wanted.ask_source and in_source(key))
 
 
 def advice(known: Parts) -> str:

@@ -20,7 +20,6 @@ class Checks:
 
     def __init__(self, world):
         self.world = world
-        self.documents = {}
         self.forward = (0, 0, 0)
         self.proofs = self.proven = 0
         self.gaps = 0
@@ -61,7 +60,7 @@ class Checks:
         for at, change in serving.read.items():
             if change is not None and (number is None or at <= number) and change not in serving.durable:
                 self._fail(f"I2: {serving.shard} is checkpointed at {sequence}, but record {at} is not durable")
-        shard = self.world.source.shards.get(serving.shard)
+        shard = serving.jvm.shards().get(serving.shard)
         delivered = max(serving.read, default=0)
         if number is not None and number > max(delivered, serving.after):
             self._fail(f"I2: {serving.shard} is checkpointed at {number}, delivered was {delivered}")
@@ -80,7 +79,8 @@ class Checks:
         document = service._published
         if document is None:
             return
-        self.documents[id(service)] = document
+        if document.ready.readers and document.dead_letters.open:
+            self._fail("I3: ready, with dead letters open")
         self._moves_forward(service)
         if service._leading and document.lag.seconds is not None:
             self._applied_through(document)

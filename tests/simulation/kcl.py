@@ -62,7 +62,7 @@ class Serving:
 
     def poll(self, now):
         """One page, perhaps empty although there is more, perhaps the last one together with the end."""
-        shard = self.jvm.world.source.shards.get(self.shard)
+        shard = self.jvm.shards().get(self.shard)
         # Whoever begins at the horizon is never told that something was there before.
         if shard is None or (self.after and shard.trimmed > self.after):
             raise GapMet(self.shard)
@@ -94,6 +94,10 @@ class Jvm:
         self.code = None
         self.busy = False
         self.pid = world.next_pid()
+
+    def shards(self):
+        """What is left of the stream that it reads."""
+        return self.world.source.stream(self.arn)[0]
 
     def poll(self):
         """Its exit code, or None while it runs."""
@@ -140,11 +144,9 @@ class Jvm:
 
     def _look_for_shards(self):
         """Leases for the shards whose parents are done, or were never listed."""
-        source = self.world.source
-        if source.arn != self.arn:
-            raise GapMet(self.arn)
-        listed = {shard.name for shard in source.listed()}
-        for shard in source.listed():
+        found = self.world.source.listed(self.arn)
+        listed = {shard.name for shard in found}
+        for shard in found:
             parent = self.leases.get(shard.parent)
             begins = shard.parent not in listed if parent is None else parent.checkpoint == "SHARD_END"
             if begins and shard.name not in self.leases:

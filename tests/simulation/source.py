@@ -61,14 +61,16 @@ class Source:
         self.chance, self.clock = chance, clock
         self.items, self.history, self.beats = {}, {}, {}
         self.writes = self.sequence = self.streams = 0
-        self.arn, self.enabled, self.shards = None, False, {}
+        self.arn, self.enabled, self.shards, self.former = None, False, {}, {}
         self.lag_of_aws = chance.uniform(-2, 2)  # the stream's clock against ours, in seconds
         self.lag_of_exports = chance.uniform(-20, 20)
 
     # what the application and the operator do
 
     def enable(self):
-        """A new stream: a new ARN, new shards."""
+        """A new stream: a new ARN, new shards. The one before can be read for another day."""
+        if self.arn is not None:
+            self.former[self.arn] = (self.shards, self.created_at)
         self.streams += 1
         self.arn, self.enabled = f"{ARN}/stream/{self.streams}", True
         self.created_at = self.clock.now
@@ -77,8 +79,10 @@ class Source:
             self._open(None, frozenset(part), at_once=True)
 
     def disable(self):
-        """What is written from now on is in no stream."""
+        """What is written from now on is in no stream; the shards are closed."""
         self.enabled = False
+        for shard in self.shards.values():
+            shard.closed_at = shard.closed_at or self.clock.now
 
     def write(self, key, image):
         """A put (attributes beside the key) or a deletion (None)."""
@@ -113,11 +117,15 @@ class Source:
     def trim(self):
         """Forget what is older than a day."""
         horizon = self.clock.now - DAY
-        for shard in list(self.shards.values()):
+        for shards in (self.shards, *[shards for shards, _ in self.former.values()]):
+            self._trim(shards, horizon)
+
+    def _trim(self, shards, horizon):
+        for shard in list(shards.values()):
             while shard.records and shard.records[0].created_at < horizon:
                 shard.trimmed = shard.records.pop(0).number
             if shard.closed_at is not None and shard.closed_at < horizon and not shard.records:
-                del self.shards[shard.name]
+                del shards[shard.name]
 
     def close_old_shards(self):
         """AWS closes a shard after some four hours."""
@@ -195,9 +203,17 @@ class Source:
         body = json.dumps({"eventName": event, "dynamodb": detail, "userIdentity": None}).encode()
         shard.records.append(Record(self.sequence, visible, self.clock.now, sequence, body))
 
-    def listed(self):
+    def stream(self, arn):
+        """Shards and creation time of the stream, or of a former one. Raises ClientError."""
+        if arn == self.arn:
+            return self.shards, self.created_at
+        if arn not in self.former:
+            raise failed("ResourceNotFoundException", "no such stream")
+        return self.former[arn]
+
+    def listed(self, arn):
         """The shards that a listing shows now."""
-        return [shard for shard in self.shards.values() if shard.listed_at <= self.clock.now]
+        return [shard for shard in self.stream(arn)[0].values() if shard.listed_at <= self.clock.now]
 
 
 class Streams:
@@ -208,17 +224,16 @@ class Streams:
 
     def describe_stream(self, *, StreamArn, ExclusiveStartShardId=None):  # noqa: N803  boto3's names
         source = self._source
-        if source.arn != StreamArn:
-            raise failed("ResourceNotFoundException", "no such stream")
-        names = [shard.name for shard in source.listed()]
+        shards, created_at = source.stream(StreamArn)
+        names = [shard.name for shard in source.listed(StreamArn)]
         start = names.index(ExclusiveStartShardId) + 1 if ExclusiveStartShardId in names else 0
         shown = names[start : start + PAGE_SHARDS]
         description = {
-            "StreamArn": source.arn,
+            "StreamArn": StreamArn,
             "StreamViewType": "NEW_AND_OLD_IMAGES",
-            "StreamStatus": "ENABLED" if source.enabled else "DISABLED",
-            "CreationRequestDateTime": datetime.fromtimestamp(source.created_at, UTC),
-            "Shards": [self._described(source.shards[name]) for name in shown],
+            "StreamStatus": "ENABLED" if source.enabled and StreamArn == source.arn else "DISABLED",
+            "CreationRequestDateTime": datetime.fromtimestamp(created_at, UTC),
+            "Shards": [self._described(shards[name]) for name in shown],
         }
         if start + PAGE_SHARDS < len(names):
             description["LastEvaluatedShardId"] = shown[-1]

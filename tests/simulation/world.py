@@ -26,6 +26,7 @@ from daemon.beside import FAILURES, Beside
 from daemon.config import Config
 from daemon.control import Conflict, Migration
 from daemon.kcl.start import application_name
+from daemon.letters_cli import void_letters
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
 from daemon.service import Service
@@ -36,6 +37,7 @@ BEGIN = 1_700_000_000.0
 DEPTH_MAX = 2
 CALM_STEPS = 6000
 POISON, POISON_RATE = "poison", 0.05
+OPERATES = 0.03  # of the steps, by a person who reads messages
 
 structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory(), cache_logger_on_first_use=False)
 
@@ -432,6 +434,8 @@ class World:
             self.step()
             if number == when and disaster is not None:
                 disaster()
+            if self.chance.random() < OPERATES:
+                self._attempt()
 
     def _lose_the_stream(self):
         """Somebody disables the stream and enables it again."""
@@ -468,11 +472,17 @@ class World:
             if holds():
                 return
             self.step()
-            try:
-                self._operate()
-            except Crash:
-                self.said.append("operator: the command was killed")
+            self._attempt()
         raise Violation(f"seed {self.seed}: does not {what}: {self.checks.last_message()}; said last: {self.said[-3:]}")
+
+    def _attempt(self):
+        """A person runs a command, which may fail; then it is run again."""
+        try:
+            self._operate()
+        except Crash:
+            self.said.append("operator: the command was killed")
+        except (CheckFailed, Conflict, *FAILURES) as error:
+            self.said.append(f"operator: {type(error).__name__}: {error}")
 
     def _operate(self):
         """Heals a gap, widens the target and retries what it refused."""
@@ -482,7 +492,7 @@ class World:
             self._heal(known, found[0])
         if found is None or found[0].phase is Phase.CREATED:
             self._export_again()
-        if self.poisonous:
+        if not self.adverse:
             self.poisonous = False
         if found is not None and self.chance.random() < 0.05:
             self._retry(known)
@@ -525,6 +535,7 @@ class World:
         ]
 
     def _retry(self, known):
+        void_letters(known)
         letters = known.dead_letters
         names = [name for name, letter in letters.all().items() if letter.state == "open"]
         if names:

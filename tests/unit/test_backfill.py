@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.apply import Ways
-from daemon.backfill import BackfillIncomplete, load_part, load_share, mine, part_names
+from daemon.backfill import BackfillIncomplete, Ledger, load_part, load_share, mine, part_names
 from daemon.control import Part, parts_of
 from daemon.dead_letter import TooManyDeadLetters
 from sinks.change import Change, Item, Key, KeyAttribute, KeySchema
@@ -76,6 +76,15 @@ def test_a_damaged_file_is_named_and_the_others_are_kept():
     export.store.objects["b", "1"] = good
     export.load()
     assert all(part.done and part.error is None for part in export.parts())
+
+
+def test_what_a_late_worker_says_of_a_part_that_is_done_changes_nothing():
+    export = Export(10)
+    export.load()
+    done = export.parts()[0]
+    late = msgspec.structs.replace(done, done=False, rows_read=3, error="the file was replaced while it was being read")
+    Ledger(export.control, "g1/part#000000").write(late)
+    assert export.parts()[0] == done
 
 
 def test_a_file_with_fewer_rows_than_the_manifest_says_is_never_done():

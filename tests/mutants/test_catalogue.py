@@ -1,0 +1,23 @@
+"""The catalogue of planted bugs does not rot: each has its place in today's code, and each is a bug."""
+
+import ast
+
+import pytest
+from mutants.catalogue import MUTANTS, SIMULATOR
+from mutants.run import PROJECT, planted
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_has_exactly_one_place_and_is_code(mutant):
+    changed = planted(mutant, (PROJECT / mutant.file).read_text())
+    ast.parse(changed)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_who_sees_a_mutant_exists(mutant):
+    assert mutant.seen_by == SIMULATOR or all((PROJECT / path).exists() for path in mutant.seen_by.split())
+
+
+def test_there_are_more_than_forty_and_no_two_of_one_name():
+    names = [mutant.name for mutant in MUTANTS]
+    assert len(set(names)) == len(names) > 40
