@@ -12,7 +12,12 @@ from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.concurrent import execute_concurrent
-from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
+from cassandra.policies import (
+    ConstantReconnectionPolicy,
+    DCAwareRoundRobinPolicy,
+    FallthroughRetryPolicy,
+    TokenAwarePolicy,
+)
 
 from sinks.attributes import Value, encode_value, without
 from sinks.cassandra import schema
@@ -20,6 +25,8 @@ from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import Change, Item, Key, KeySchema, newest
 from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored, TargetMissing
+
+RECONNECT_SECONDS = 2.0
 
 
 class CassandraSink:
@@ -96,6 +103,9 @@ class CassandraSink:
             options.contact_points,
             port=options.port,
             execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            # The driver's own pauses double up to ten minutes, and until it has reconnected each batch fails at once:
+            # lag would stay for as long again as the outage was.
+            reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
             auth_provider=self._credentials(),
             protocol_version=4,  # ScyllaDB speaks 4; Cassandra 3.11 to 5 take it
             connect_timeout=options.request_timeout_seconds,

@@ -52,6 +52,7 @@ class FaultProxy:
         self.to_server_bytes = 0  # passed on, over all connections
         self.to_client_bytes = 0
         self.connections = 0  # accepted so far
+        self.struck = 0  # pieces that met a fault, and connections that one has ended
         self._server_port = server_port
         self._fault = _Fault("pass_through")
         self._links: dict[asyncio.Task[None], _Link] = {}
@@ -121,6 +122,7 @@ class FaultProxy:
         for link in self._links.values():
             link.sent_bytes = 0
         doomed = [task for task, link in self._links.items() if fault.name == "refuse" or link.spoilt]
+        self.struck += len(doomed)
         for task in doomed:
             task.cancel()
         await asyncio.gather(*doomed, return_exceptions=True)
@@ -161,11 +163,18 @@ class FaultProxy:
     async def _carry(self, link: _Link, source: socket.socket, target: socket.socket, *, upwards: bool) -> None:
         while piece := await self._loop.sock_recv(source, CHUNK_BYTES):
             await self._pass(link, piece, target, upwards=upwards)
-        target.shutdown(socket.SHUT_WR)
+        if self._swallows(upwards=upwards):
+            link.spoilt = True  # nor does a goodbye come out of it
+        else:
+            target.shutdown(socket.SHUT_WR)
+
+    def _swallows(self, *, upwards: bool) -> bool:
+        return self._fault.name == "black_hole" or (self._fault.name == "mute" and not upwards)
 
     async def _pass(self, link: _Link, piece: bytes, target: socket.socket, *, upwards: bool) -> None:
         fault = self._fault
-        if fault.name == "black_hole" or (fault.name == "mute" and not upwards):
+        self.struck += fault.name != "pass_through"
+        if self._swallows(upwards=upwards):
             link.spoilt = True
             return
         if fault.name == "delay":

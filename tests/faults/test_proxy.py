@@ -18,11 +18,17 @@ class Echo(socketserver.ThreadingTCPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Echoing)
         self.pieces = []
+        self.callers = []
         self.heard = threading.Condition()
 
     @property
     def received(self):
         return b"".join(self.pieces)
+
+    def hang_up(self):
+        for caller in self.callers:
+            caller.shutdown(socket.SHUT_RDWR)
+        self.callers.clear()
 
     def wait_for(self, content):
         with self.heard:
@@ -31,6 +37,7 @@ class Echo(socketserver.ThreadingTCPServer):
 
 class Echoing(socketserver.BaseRequestHandler):
     def handle(self):
+        self.server.callers.append(self.request)
         try:
             while piece := self.request.recv(1 << 16):
                 with self.server.heard:
@@ -97,6 +104,7 @@ def test_bytes_pass_both_ways_and_are_counted(proxy, connect):
     assert read(connection, len(content)) == content
     assert proxy.to_server_bytes == proxy.to_client_bytes == len(content)
     assert proxy.connections == 1
+    assert proxy.struck == 0
 
 
 def test_a_client_that_has_said_all_still_gets_its_answer(connect):
@@ -126,6 +134,7 @@ def test_a_black_hole_accepts_and_swallows(proxy, echo, connect):
         connection.sendall(b"lost")
         assert silent(connection)
     assert echo.received == b"before"
+    assert proxy.struck == 2
 
 
 def test_a_connection_that_lost_bytes_does_not_go_on_as_if_nothing_had_happened(proxy, connect):
@@ -146,6 +155,18 @@ def test_a_muted_server_hears_and_is_not_heard(proxy, echo, connect):
     connection.sendall(b"order")
     echo.wait_for(b"order")
     assert silent(connection)
+
+
+def test_neither_lets_the_end_of_a_connection_through(proxy, echo, connect):
+    for fault in (proxy.black_hole, proxy.mute):
+        connection = connect()
+        assert answer(connection, b"before") == b"before"
+        fault()
+        echo.hang_up()
+        assert silent(connection)
+        proxy.pass_through()
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
 
 
 def test_a_connection_is_reset_after_so_many_bytes(proxy, echo, connect):
