@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN = .venv/bin
 # Tests without a server; the rest is marked `server`.
-FAST = tests/test_tidy.py tests/unit tests/property tests/simulation tests/mutants tests/seam tests/deploy
+FAST = tests/test_tidy.py tests/unit tests/property tests/simulation tests/mutants tests/seam tests/deploy tests/faults
 
 # Of `make simulate`.
 SEEDS ?= 20000

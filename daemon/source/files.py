@@ -121,6 +121,8 @@ def _lines(body: Any, part: Part) -> Iterator[list[bytes]]:
             while block := plain.read(BLOCK_BYTES):
                 *lines, tail = (tail + block).split(b"\n")
                 yield [line for line in lines if line]
+    except UNREADABLE:
+        raise  # botocore's ReadTimeoutError is an OSError as well: S3 is away, the file is as good as it was
     except (OSError, EOFError, ValueError) as error:
         raise ExportUnusable(f"{part.name} cannot be unzipped: {error}") from error
     if tail:

@@ -12,7 +12,12 @@ import msgspec
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
-from cassandra.policies import DCAwareRoundRobinPolicy, FallthroughRetryPolicy, TokenAwarePolicy
+from cassandra.policies import (
+    ConstantReconnectionPolicy,
+    DCAwareRoundRobinPolicy,
+    FallthroughRetryPolicy,
+    TokenAwarePolicy,
+)
 from cassandra.query import SimpleStatement
 
 from sinks.attributes import Value, canonical, encode_value, without
@@ -23,6 +28,7 @@ from sinks.change import Change, Item, Key, KeySchema, newest
 from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored, TargetMissing
 
 PAGE_ROWS = 5000
+RECONNECT_SECONDS = 2.0
 
 
 class CassandraSink:
@@ -114,6 +120,9 @@ class CassandraSink:
             options.contact_points,
             port=options.port,
             execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            # The driver's own pauses double up to ten minutes, and until it has reconnected each batch fails at once:
+            # lag would stay for as long again as the outage was.
+            reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
             auth_provider=self._credentials(),
             protocol_version=4,  # ScyllaDB speaks 4; Cassandra 3.11 to 5 take it
             connect_timeout=options.request_timeout_seconds,

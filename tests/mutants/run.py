@@ -76,6 +76,9 @@ def _python(words, folder, path):
 def main(words):
     """Exit code 1 when a mutant lives."""
     chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    if not chosen:
+        print(f"no mutant has {' or '.join(words)} in its name; see tests/mutants/catalogue.py")
+        return 2
     killed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for mutant, (seen, seconds) in zip(chosen, pool.map(tried, chosen), strict=True):

@@ -1,8 +1,10 @@
 import gzip
 import hashlib
+import io
 from base64 import b64encode
 
 import pytest
+from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
 from fakes import ObjectStore
 
 from daemon.control import Part
@@ -69,6 +71,30 @@ def test_a_file_that_cannot_be_unzipped_is_named(body):
     store, part = stored(body)
     with pytest.raises(ExportUnusable, match="s3://b/k"):
         all_rows(store, part)
+
+
+class SilentFrom(io.BytesIO):
+    """A body that does not come to its end: S3 falls silent, or the connection breaks."""
+
+    def __init__(self, content, error):
+        super().__init__(content)
+        self._error = error
+
+    def readinto(self, buffer):
+        return super().readinto(buffer) or self._raise()
+
+    def _raise(self):
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [ReadTimeoutError(endpoint_url="x"), ResponseStreamingError(error="reset")])
+def test_s3_that_falls_silent_in_the_middle_is_no_fault_of_the_file(error):
+    store, part = stored(gzip.compress(LINES * 2000))
+    etag = files.verify(store, part)
+    half = SilentFrom(store.objects["b", "k"][:-20], error)
+    store.get_object = lambda **_: {"Body": half, "ETag": etag}
+    with pytest.raises(type(error)):
+        list(files.rows(store, part, etag, KEYS))
 
 
 def test_a_line_that_is_no_item_is_named_with_its_number():
