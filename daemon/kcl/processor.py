@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 # Shows an idle shard's owner to be alive; cheap beside the KCL's own lease renewals.
 TOUCH_SECONDS = 10.0
 CHECKPOINT_ATTEMPTS = 8
+SLICE_BYTES = 1 << 20
 RETRIED = ("ThrottlingException", "KinesisClientLibDependencyException")
 
 ReadRecord = Callable[[bytes, str, VersionClock], Event]
@@ -114,13 +115,26 @@ class ShardProcessor:
         """Apply a page; make its end durable, then checkpoint, when that is due."""
         if self._lost:
             return
-        events = [self._read(r.binary_data, r.sequence_number, self._versions) for r in page.records]
-        changes = [event.change for event in events if event.change is not None]
-        applied = deliver(self._apply, changes, self._keep)
-        if events:
+        for events in self._slices(page.records):
+            changes = [event.change for event in events if event.change is not None]
+            applied = deliver(self._apply, changes, self._keep)
             self._pending = _after(self._pending, events, applied, len(changes) - applied)
             self._last = Position(events[-1].sequence, events[-1].version)
         self._checkpoint(page.checkpointer)
+
+    def _slices(self, records: Iterable[Any]) -> Iterator[list[Event]]:
+        """The page in slices of about SLICE_BYTES: a thousand items of 400 KB must not be decoded at once."""
+        events: list[Event] = []
+        size = 0
+        for record in records:
+            json = record.binary_data  # decoded anew at each access
+            events.append(self._read(json, record.sequence_number, self._versions))
+            size += len(json)
+            if size >= SLICE_BYTES:
+                yield events
+                events, size = [], 0
+        if events:
+            yield events
 
     def shard_ended(self, end: Any) -> None:
         """Everything is applied: say so durably, then let the children begin."""

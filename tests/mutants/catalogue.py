@@ -30,17 +30,16 @@ ORDER = (
         "checkpoint before apply",
         "what a crash leaves unapplied is never read again",
         PROCESSOR,
-        """        applied = deliver(self._apply, changes, self._keep)
-        if events:
+        """            applied = deliver(self._apply, changes, self._keep)
             self._pending = _after(self._pending, events, applied, len(changes) - applied)
             self._last = Position(events[-1].sequence, events[-1].version)
         self._checkpoint(page.checkpointer)
 """,
-        """        if events:
-            self._pending = _after(self._pending, events, len(changes), 0)
+        """            self._pending = _after(self._pending, events, len(changes), 0)
             self._last = Position(events[-1].sequence, events[-1].version)
+            self._checkpoint(page.checkpointer)
+            deliver(self._apply, changes, self._keep)
         self._checkpoint(page.checkpointer)
-        deliver(self._apply, changes, self._keep)
 """,
     ),
     Mutant(
@@ -480,8 +479,8 @@ GAPS = (
         "the sweep does not ask the source",
         "rows that no window had to mention are removed",
         RESYNC,
-        "if untouched and not (wanted.ask_source and in_source(key)):",
-        "if untouched:",
+        "return untouched and not (wanted.ask_source and in_source(key))",
+        "return untouched",
     ),
     Mutant(
         "windows are ranked by their begin",
@@ -500,6 +499,14 @@ GAPS = (
     ),
 )
 STATE = (
+    Mutant(
+        "a page is decoded at once",
+        "a thousand items of 400 KB take the memory of the pod",
+        PROCESSOR,
+        "            if size >= SLICE_BYTES:",
+        "            if False:",
+        "tests/unit/test_bounds.py",
+    ),
     Mutant(
         "records are written unconditionally",
         "whoever is late overwrites what is newer",
