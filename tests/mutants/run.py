@@ -13,7 +13,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mutants.catalogue import MUTANTS, SIMULATOR
+from mutants.catalogue import MUTANTS
+from mutants.mutant import SIMULATOR
 
 PROJECT = Path(__file__).parents[2]
 SEEDS = 600

@@ -3,7 +3,8 @@
 import ast
 
 import pytest
-from mutants.catalogue import MUTANTS, SIMULATOR
+from mutants.catalogue import MUTANTS
+from mutants.mutant import SIMULATOR
 from mutants.run import PROJECT, planted
 
 

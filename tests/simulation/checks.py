@@ -15,6 +15,10 @@ from daemon.source.heartbeat import PREFIX
 ORDER = list(Phase)
 
 
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
 class Checks:
     """Watches one world. Raises its Violation."""
 
@@ -25,8 +29,6 @@ class Checks:
         self.gaps = 0
 
     def _fail(self, what):
-        from simulation.world import Violation
-
         raise Violation(f"seed {self.world.seed}: {what}")
 
     # I2

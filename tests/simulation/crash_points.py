@@ -33,10 +33,11 @@ class Scenario(NamedTuple):
     disaster: str | None = None
 
     def world(self):
-        from simulation.world import World
+        from simulation.world import World, quiet
 
-        quiet = {"crash_rate": 0.0, "fault_rate": 0.0, "steps": 60, "keys": 3, "poison_rate": 0.2}
-        return World(self.seed, sink=self.sink, disaster=self.disaster, **quiet)
+        quiet()
+        settings = {"crash_rate": 0.0, "fault_rate": 0.0, "steps": 60, "keys": 3, "poison_rate": 0.2}
+        return World(self.seed, sink=self.sink, disaster=self.disaster, **settings)
 
 
 SCENARIOS = (

@@ -27,8 +27,9 @@ class Outcome(NamedTuple):
 
 def outcome(seed):
     """Run one seed to its end."""
-    from simulation.world import World
+    from simulation.world import World, quiet
 
+    quiet()
     world = World(seed)
     try:
         world.run()

@@ -4,12 +4,19 @@ import os
 import random
 
 import pytest
+import structlog
 from simulation import crash_points
 from simulation.run import main, outcome, outcomes
-from simulation.world import World
+from simulation.world import World, quiet
 
 CORES = os.cpu_count() or 1
 POINTS = {"some": 200, "most": 1500}  # all of them: make crash-points
+
+
+@pytest.fixture(autouse=True)
+def _without_log():
+    yield
+    structlog.reset_defaults()
 
 
 def test_no_history_violates_an_invariant(request):
@@ -25,6 +32,7 @@ def test_no_history_violates_an_invariant(request):
 
 
 def told(world):
+    quiet()
     world.run()
     return (world.clock.now, world.source.sequence, world.checks.rows(), world.checks.proofs, len(world.said))
 

@@ -1,0 +1,145 @@
+"""Bugs in what is proven, and in what is done about a gap."""
+
+from mutants.mutant import BESIDE, CUTOVER, GAP, LAG, OBSERVE, PROVE, RESYNC, SERVICE, Mutant
+
+PROOF = (
+    Mutant(
+        "a single heartbeat",
+        "one shard that is through is taken for all",
+        LAG,
+        "proven = min(rounds[slowest], listed_after)",
+        "proven = max(rounds.values())",
+        "tests/property/test_lag.py",
+    ),
+    Mutant(
+        "a listing older than the round",
+        "shards that opened since are not asked",
+        LAG,
+        "proven = min(rounds[slowest], listed_after)",
+        "proven = rounds[slowest]",
+        "tests/property/test_lag.py",
+    ),
+    Mutant(
+        "shards that nobody reads do not count",
+        "their changes are missing while lag is zero",
+        LAG,
+        "    unowned = [shard.id for shard in stream.shards.values() if shard.id not in states]\n",
+        "    unowned = []\n    states = {**{s: ShardState(anchor=0, ended=True, heartbeat_round=1 << 30)"
+        " for s in stream.shards}, **states}\n",
+        "tests/property/test_lag.py",
+    ),
+    Mutant(
+        "a closed shard that is not read to its end",
+        "its last records are missing while lag is zero",
+        LAG,
+        "    elif unread:",
+        "    elif False:",
+        "tests/property/test_lag.py",
+    ),
+    Mutant(
+        "an only child is trusted at once",
+        "the other half of a split is not listed yet",
+        LAG,
+        "    elif alone:",
+        "    elif False:",
+        "tests/property/test_lag.py",
+    ),
+    Mutant(
+        "the round begins when its heartbeats are written",
+        "what was written meanwhile is claimed as well",
+        PROVE,
+        "        self._started[proof.round] = started\n",
+        "        self._started[proof.round] = started + 20\n",
+    ),
+    Mutant(
+        "lag has a bound while the backfill runs",
+        "caught up on a table that is half there",
+        CUTOVER,
+        "    if migration.phase is not Phase.REPLICATING or seen.applied_through is None:",
+        "    if seen.applied_through is None:",
+    ),
+    Mutant(
+        "ready is not taken back",
+        "readers switch while the target is behind",
+        CUTOVER,
+        "caught_up_since=None, ready_since=None, message=kept)",
+        "caught_up_since=None, message=kept)",
+        "tests/unit/test_cutover.py",
+    ),
+)
+
+GAPS = (
+    Mutant(
+        "a gap that is seen is not believed",
+        "the move goes on without what was lost",
+        CUTOVER,
+        "    if migration.gap is not None or seen.gap is not None:",
+        "    if migration.gap is not None:",
+    ),
+    Mutant(
+        "the table's stream is looked at only once",
+        "a stream that was disabled and enabled again goes unnoticed",
+        OBSERVE,
+        "            self._identity_gap = gap.of_identity(migration, found.stream)\n",
+        "            self._identity_gap = None\n",
+    ),
+    Mutant(
+        "the watermark rule is off",
+        "no error ever reports a shard of which one half is trimmed",
+        GAP,
+        "        if now - read_to > REACH_SECONDS:",
+        "        if False:",
+        "tests/unit/test_gap.py",
+    ),
+    Mutant(
+        "a vanished shard counts as read",
+        "its last records are lost without a word",
+        GAP,
+        "    if not gone:\n",
+        "    if True:\n",
+        "tests/unit/test_gap.py",
+    ),
+    Mutant(
+        "after a gap the stream's versions start anew",
+        "they lie below what the new export was loaded at",
+        RESYNC,
+        "facts.stream.shards, load.anchor_version)",
+        "facts.stream.shards, 0)",
+    ),
+    Mutant(
+        "a new export is loaded below what was applied before the gap",
+        "stale rows win",
+        RESYNC,
+        "    return max(int(now + SKEW_SECONDS) * MICROS, *dealt) + 1",
+        "    return migration.backfill_version + 10 + 0 * len(dealt)",
+    ),
+    Mutant(
+        "nothing is swept after a resync",
+        "rows that were deleted in the gap stay",
+        BESIDE,
+        "        if migration.sweep is not None:",
+        "        if False:",
+    ),
+    Mutant(
+        "the sweep does not ask the source",
+        "rows that no window had to mention are removed",
+        RESYNC,
+        "return untouched and not (wanted.ask_source and in_source(key))",
+        "return untouched",
+    ),
+    Mutant(
+        "windows are ranked by their begin",
+        "a window inside of another one wins although it is older",
+        "daemon/source/incremental.py",
+        "ordered = sorted(windows, key=lambda window: (window.to_time, window.from_time, window.manifest))",
+        "ordered = sorted(windows, key=lambda window: (window.from_time, window.manifest))",
+        "tests/unit/test_incremental.py tests/property/test_incremental.py",
+    ),
+    Mutant(
+        "a resync is noticed only by a restart",
+        "the old generation's processes go on for ever",
+        SERVICE,
+        "            if migration.generation != self._generation:",
+        "            if False:",
+    ),
+)
