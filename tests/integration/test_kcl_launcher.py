@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -61,6 +62,22 @@ class Tail:
         properties = self.folder / "kcl.properties"
         properties.write_text(render(settings))
         return command(512, properties)
+
+    def lease(self, shard):
+        return self.client.get_item(TableName="probe", Key={"leaseKey": {"S": shard}}, ConsistentRead=True)["Item"]
+
+    def shards(self):
+        """Their names, the oldest first."""
+        streams = boto3.client("dynamodbstreams", region_name="us-east-1", endpoint_url=self.server.endpoint_url)
+        with contextlib.closing(streams):
+            return [
+                shard["ShardId"] for shard in streams.describe_stream(StreamArn=self.arn)["StreamDescription"]["Shards"]
+            ]
+
+    def give_away(self, lease):
+        """As the KCL's leader begins to: the worker is asked to let go, the other one waits until it has."""
+        asked = {"leaseOwner": {"S": "another"}, "checkpointOwner": {"S": "worker"}}
+        self.client.put_item(TableName="probe", Item={**lease, **asked})
 
     def write(self, count):
         for _ in range(count):
@@ -150,6 +167,34 @@ def test_a_first_start_never_sleeps_and_full_pages_are_read_without_a_pause(tail
     slept = [entry for entry in logs if re.search("still empty|GSI status is not active", entry.get("message", ""))]
     assert slept == []
     assert took < 10  # with the pause after each of its six pages and more it would be 25 s
+
+
+def test_a_hand_over_that_a_crash_has_cut_off_does_not_leave_the_shard_with_nobody(tail):
+    tail.write(5)
+    tail.start()
+    tail.wait(lambda: len(tail.numbers()) >= 5)
+    os.kill(tail.daemon.pid, signal.SIGKILL)
+    assert tail.exit_code() == -signal.SIGKILL
+    tail.give_away(tail.lease(*tail.shards()))
+    tail.write(5)
+    tail.start()  # under its old name, so that the hand-over is still asked of it
+    tail.wait(lambda: 10 in tail.numbers(), 60)
+
+
+def test_a_hand_over_of_a_shard_that_was_never_begun_ends_while_the_worker_runs(tail):
+    tail.write(5)
+    tail.start()
+    tail.wait(lambda: len(tail.numbers()) >= 5)
+    child_process = tail.seen()[-1]["pid"]
+    os.kill(child_process, signal.SIGSTOP)  # so that the KCL does not get to the next shard
+    tail.server.rollover()
+    tail.write(5)
+    parent, waiting = tail.shards()
+    lineage = {"leaseKey": {"S": waiting}, "parentShardId": {"SS": [parent]}, "checkpoint": {"S": "TRIM_HORIZON"}}
+    tail.give_away({**tail.lease(parent), **lineage})
+    tail.wait(lambda: "checkpointOwner" not in tail.lease(waiting), 30)
+    os.kill(child_process, signal.SIGCONT)
+    tail.wait(lambda: 10 in tail.numbers(), 60)
 
 
 def test_records_trimmed_before_they_were_read_end_the_jvm_with_its_own_code(tail):

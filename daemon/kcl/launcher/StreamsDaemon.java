@@ -62,6 +62,7 @@ public final class StreamsDaemon {
         Scheduler scheduler = configs.scheduler();
         new Stopping(scheduler, parsed.getShutdownGraceMillis(), configs.lease.failoverTimeMillis()).install();
         FirstStart.prepare(dynamoDb, scheduler, configs.lease.tableName());
+        HandOver.watch(scheduler, configs.lease.failoverTimeMillis());
         scheduler.run(); // returns after an orderly stop, or when initialisation has failed 20 times
         System.exit(scheduler.hasGracefulShutdownStarted() ? EXIT_STOPPED : EXIT_FAILED);
     }
