@@ -23,7 +23,7 @@ demo: setup  ## the whole move on this machine, with real parts: two to four min
 	@$(BIN)/moveout demo $(ARGS)
 
 test: setup  ## every test, real servers included
-	$(BIN)/pytest --seeds 5000 --crash-points=most $(ARGS)
+	$(BIN)/pytest --seeds 5000 --crash-points=most --mutants $(ARGS)
 
 check: setup  ## format, lint, types and the tests that need no server
 	$(BIN)/ruff format --check

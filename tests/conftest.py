@@ -14,3 +14,4 @@ def pytest_addoption(parser):
     parser.addoption("--seeds", type=int, default=300, help="how many histories the simulator plays (make test: 5000)")
     parser.addoption("--seed", type=int, default=None, help="play this one history again")
     parser.addoption("--crash-points", choices=["some", "most"], default="some", help="crash where")
+    parser.addoption("--mutants", action="store_true", help="run every planted bug (some minutes)")

@@ -74,6 +74,13 @@ def _python(words, folder, path):
     )
 
 
+def verdicts(chosen):
+    """(mutant, how it was seen or None, seconds), in the order of the catalogue."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for mutant, (seen, seconds) in zip(chosen, pool.map(tried, chosen), strict=True):
+            yield mutant, seen, seconds
+
+
 def main(words):
     """Exit code 1 when a mutant lives."""
     chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
@@ -81,11 +88,10 @@ def main(words):
         print(f"no mutant has {' or '.join(words)} in its name; see tests/mutants/catalogue.py")
         return 2
     killed = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for mutant, (seen, seconds) in zip(chosen, pool.map(tried, chosen), strict=True):
-            killed += seen is not None
-            print(f"{'killed' if seen else 'LIVES ':6} {seconds:4.0f} s  {mutant.name}: {mutant.why}\n{'':15}{seen}")
-            sys.stdout.flush()
+    for mutant, seen, seconds in verdicts(chosen):
+        killed += seen is not None
+        print(f"{'killed' if seen else 'LIVES ':6} {seconds:4.0f} s  {mutant.name}: {mutant.why}\n{'':15}{seen}")
+        sys.stdout.flush()
     print(f"{killed} of {len(chosen)} killed")
     return 0 if killed == len(chosen) else 1
 
