@@ -43,12 +43,12 @@ class Retrying:
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """Apply, waiting for the target as long as it takes."""
-        return self._until_done(lambda: self.inner.apply(changes))
+        return self._batch(self.inner.apply, changes)
 
     def load(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """The inner sink's cheap way in where it has one, else apply."""
         load = self.inner.load if isinstance(self.inner, BulkLoad) else self.inner.apply
-        return self._until_done(lambda: load(changes))
+        return self._batch(load, changes)
 
     def settle(self) -> int:
         """The inner sink's sweep where it needs one."""
@@ -57,6 +57,22 @@ class Retrying:
     def close(self) -> None:
         """Close the inner sink."""
         self.inner.close()
+
+    def _batch(
+        self, send: Callable[[Sequence[Change]], Sequence[Rejection]], changes: Sequence[Change]
+    ) -> Sequence[Rejection]:
+        """Send a batch, and then what of it was not confirmed."""
+        left = changes
+
+        def send_left() -> Sequence[Rejection]:
+            nonlocal left
+            try:
+                return send(left)
+            except SinkUnavailable as error:
+                left = left if error.left is None else error.left
+                raise
+
+        return self._until_done(send_left)
 
     def _until_done(self, act: Callable[[], T]) -> T:
         troubled = False

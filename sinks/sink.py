@@ -23,7 +23,15 @@ class SinkError(Exception):
 
 
 class SinkUnavailable(SinkError):
-    """The target did not confirm; nothing is known to be lost. The engine applies the same batch again."""
+    """The target did not confirm; nothing is known to be lost. The engine applies the same batch again.
+
+    `left`, where the sink knows it, is what of the batch is not confirmed, refused changes included: only that is
+    applied again.
+    """
+
+    def __init__(self, message: str, left: Sequence[Change] | None = None) -> None:
+        super().__init__(message)
+        self.left = left
 
 
 class SinkMisconfigured(SinkError):

@@ -25,7 +25,7 @@ from sinks.cassandra import schema
 from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import Change, Item, Key, KeySchema, newest
-from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored, TargetMissing
+from sinks.sink import Rejection, SinkError, SinkMisconfigured, SinkUnavailable, Stored, TargetMissing
 
 PAGE_ROWS = 5000
 RECONNECT_SECONDS = 2.0
@@ -55,27 +55,23 @@ class CassandraSink:
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """One INSERT or DELETE per key, at the change's version, all in flight together."""
-        pending = newest(changes)
         rejections: list[Rejection] = []
-        refused: list[Rejection] = []
         statements, sent = [], []
-        for change in pending:
+        for change in newest(changes):
             try:
                 statements.append(self._bound(change))
                 sent.append(change)
             except UNBINDABLE as error:
                 rejections.append(Rejection(change, f"the value cannot be written as CQL: {error}"))
-        for change, failure in zip(sent, self._execute(statements), strict=True):
-            if failure is None:
-                continue
-            if not is_rejection(failure):
-                raise as_sink_error(failure) from failure
-            refused.append(Rejection(change, f"the target refuses this row: {failure}"))
-        if refused:
+        answers = zip(sent, self._execute(statements), strict=True)
+        failures = [(change, failure) for change, failure in answers if failure is not None]
+        lasting = next((failure for _, failure in failures if not is_rejection(failure)), None)
+        if lasting is not None:
+            raise _told(lasting, [*(change for change, _ in failures), *(known.change for known in rejections)])
+        if failures:
             # A missing table or column raises the same error as a row that is too large.
             self._check_table(may_create=False)
-        rejections += refused
-        return rejections
+        return rejections + [Rejection(change, f"the target refuses this row: {why}") for change, why in failures]
 
     def read(self, keys: Sequence[Key]) -> Mapping[Key, Stored]:
         """What the table holds for these keys, as whole items."""
@@ -234,6 +230,15 @@ class CassandraSink:
         if self._keys.sort is not None and key.sort is not None:
             parts.append((self._keys.sort.name, key.sort))
         return Item(joined(parts, attrs))
+
+
+def _told(failure: Exception, left: Sequence[Change]) -> SinkError:
+    """The engine's word for it, with what of the batch is to be sent again."""
+    error = as_sink_error(failure)
+    if isinstance(error, SinkUnavailable):
+        error.left = left
+    error.__cause__ = failure
+    return error
 
 
 def joined(parts: Sequence[tuple[str, Value]], attrs: str) -> bytes:

@@ -117,6 +117,13 @@ class DynamoDbSink:
             raise SinkUnavailable("the sink is not open")
         futures = [self._pool.submit(self._one, act, change) for change in changes]
         wait(futures)
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        if errors:
+            # Whatever is no outage goes first: no retry can help there.
+            first = next((error for error in errors if not isinstance(error, SinkUnavailable)), errors[0])
+            if isinstance(first, SinkUnavailable):
+                first.left = [change for change, f in zip(changes, futures, strict=True) if f.exception() or f.result()]
+            raise first
         return [rejection for future in futures if (rejection := future.result()) is not None]
 
     def _one(self, act: Callable[[Change], None], change: Change) -> Rejection | None:

@@ -21,8 +21,8 @@ SINKS = (
         "a partial CQL batch is ignored",
         "the statements that failed are never written",
         CQL,
-        "                raise as_sink_error(failure) from failure\n            refused",
-        "                continue\n            refused",
+        "        if lasting is not None:\n",
+        "        failures = [pair for pair in failures if is_rejection(pair[1])]\n        if False:\n",
     ),
     Mutant(
         "an outage is taken for a verdict on the row",
@@ -73,6 +73,14 @@ SINKS = (
 )
 
 LOAD = (
+    Mutant(
+        "what is left after an outage forgets the refused changes",
+        "they are neither stored nor written down",
+        CQL,
+        "[*(change for change, _ in failures), *(known.change for known in rejections)]",
+        "[change for change, failure in failures if not is_rejection(failure)]",
+        "tests/simulation/test_stores.py",
+    ),
     Mutant(
         "the backfill's version lies within the replay",
         "an export that is good to a minute overwrites what is newer",

@@ -103,10 +103,20 @@ def test_of_a_batch_some_are_stored_and_some_are_not(simulated):
     for change in batch:
         apply(simulated.sink, put(change.key, 0))
     simulated.during(None, Fault.LOST, None)
-    with pytest.raises(SinkUnavailable):
+    with pytest.raises(SinkUnavailable) as told:
         simulated.sink.apply(batch)
     versions = [held(simulated.sink, change.key)[0] for change in batch]
     assert versions == [1, 0, 1]
+    assert told.value.left == [batch[1]]
+
+
+def test_what_of_a_batch_is_left_after_an_outage_has_the_refused_changes_too(simulated):
+    poisoned, lost = put(BOB, 2, poison="x"), put(Key("carol", "1"), 2)
+    apply(simulated.sink, put(lost.key, 0))
+    simulated.during(None, None, Fault.LOST)
+    with pytest.raises(SinkUnavailable) as told:
+        simulated.sink.apply([put(KEY, 2), poisoned, lost])
+    assert set(told.value.left) == {poisoned, lost}
 
 
 @pytest.mark.parametrize("key", [KEY, BOB], ids=["there", "absent"])

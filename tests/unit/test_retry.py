@@ -4,7 +4,7 @@ from fakes import FlakySink
 from daemon.retry import WAIT_SECONDS_MAX, Abandoned, Retrying
 from sinks.change import Change, Key
 from sinks.memory import MemorySink
-from sinks.sink import BulkLoad, SinkMisconfigured, SinkUnavailable
+from sinks.sink import BulkLoad, Rejection, SinkMisconfigured, SinkUnavailable
 
 CHANGE = Change(Key("a"), 1, None)
 
@@ -75,3 +75,29 @@ def test_a_sink_without_a_bulk_load_is_loaded_through_apply():
     wrapped, _, _ = retrying(sink)
     wrapped.load([CHANGE])
     assert (list(sink.changes), wrapped.settle()) == ([Key("a")], 0)
+
+
+class Partial(MemorySink):
+    """Confirms all but the last of a batch for a while; refuses what is odd."""
+
+    def __init__(self, outages):
+        super().__init__()
+        self.outages, self.sent = outages, []
+
+    def apply(self, changes):
+        self.sent.append([change.version for change in changes])
+        refused = [Rejection(change, "odd") for change in changes if change.version == 1]
+        if self.outages:
+            self.outages -= 1
+            super().apply(changes[:-1])
+            raise SinkUnavailable("timed out", left=[*(r.change for r in refused), changes[-1]])
+        super().apply(changes)
+        return refused
+
+
+def test_of_a_batch_only_what_was_not_confirmed_is_sent_again_and_refusals_are_told_once():
+    sink = Partial(outages=2)
+    wrapped, _, _ = retrying(sink)
+    changes = [Change(Key(str(version)), version, None) for version in (1, 2, 3, 4)]
+    assert [rejection.change.version for rejection in wrapped.apply(changes)] == [1]
+    assert sink.sent == [[1, 2, 3, 4], [1, 4], [1, 4]]
