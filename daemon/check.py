@@ -17,7 +17,7 @@ def check_all(known: Parts) -> list[Finding]:
     else:
         skipped = "not checked: the source's key is not known"
         findings += [Finding("export", good=False, message=skipped), Finding("target", good=False, message=skipped)]
-    return [*findings, _found("java", _java)]
+    return [*findings, _found("dead letters", lambda: _letters(known)), _found("java", _java)]
 
 
 def _found(check: str, look: Callable[[], str]) -> Finding:
@@ -43,6 +43,10 @@ def _export(known: Parts) -> str:
 def _target(known: Parts) -> str:
     create = known.config.target.create_table
     return preflight.target(known.sink(may_create=False), will_create=create)
+
+
+def _letters(known: Parts) -> str:
+    return f"what the target refuses is written to {known.config.dead_letters_to}; that is tried when the move begins"
 
 
 def _java() -> str:
