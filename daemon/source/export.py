@@ -21,8 +21,9 @@ from daemon.source.stream import MICROS
 # surely in the export, below every change that may be missing from it. The stream's whole seconds, the
 # export's minute of tolerance and clock differences fit in several times (facts/cutover §4.5).
 OVERLAP_SECONDS = 300
-# A stream remembers 24 hours; an hour is kept for the start.
-REACH_SECONDS = 23 * 3600
+# A stream remembers 24 hours, and whoever is 23 behind is taken to have lost something (daemon/gap.py): three are kept
+# for catching up, or the move would begin with an alarm.
+REACH_SECONDS = 20 * 3600
 
 
 class ExportUnusable(Exception):
