@@ -1,11 +1,14 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 ARGS ?=
+MINUTES ?= 10
+SINK ?= cassandra
+SEED ?= 1
 BIN = .venv/bin
 # Tests without a server; the rest is marked `server`.
-FAST = tests/test_tidy.py tests/unit tests/property tests/seam tests/deploy tests/faults
+FAST = tests/test_tidy.py tests/unit tests/property tests/seam tests/deploy tests/faults tests/soak
 
-.PHONY: help demo test check format lint types lock setup clean
+.PHONY: help demo test soak check format lint types lock setup clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -19,6 +22,9 @@ demo: setup  ## the whole move on this machine, with real parts: two to four min
 
 test: setup  ## every test, real servers included
 	$(BIN)/pytest $(ARGS)
+
+soak: setup  ## two replicas under seeded chaos: make soak MINUTES=10 SINK=cassandra|dynamodb SEED=1
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --sink $(SINK) --seed $(SEED) $(ARGS)
 
 check: setup  ## format, lint, types and the tests that need no server
 	$(BIN)/ruff format --check
