@@ -1,16 +1,18 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 ARGS ?=
+MINUTES ?= 10
+SINK ?= cassandra
 BIN = .venv/bin
 # Tests without a server; the rest is marked `server`.
-FAST = tests/test_tidy.py tests/unit tests/property tests/simulation tests/mutants tests/seam tests/deploy tests/faults
+FAST = tests/test_tidy.py tests/unit tests/property tests/simulation tests/mutants tests/seam tests/deploy tests/faults tests/soak
 
-# Of `make simulate`.
+# Of `make simulate` and `make soak`.
 SEEDS ?= 20000
 SEED ?=
 SIMULATE = cd tests && PYTHONPATH=.:.. ../$(BIN)/python -m
 
-.PHONY: help demo test check simulate crash-points mutants format lock setup clean
+.PHONY: help demo test check simulate crash-points mutants soak format lock setup clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -24,6 +26,9 @@ demo: setup  ## the whole move on this machine, with real parts: two to four min
 
 test: setup  ## every test, real servers included
 	$(BIN)/pytest --seeds 5000 --crash-points=most --mutants $(ARGS)
+
+soak: setup  ## two replicas under seeded chaos: make soak MINUTES=10 SINK=cassandra|dynamodb SEED=1
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --sink $(SINK) --seed $(or $(SEED),1) $(ARGS)
 
 check: setup  ## format, lint, types and the tests that need no server
 	$(BIN)/ruff format --check

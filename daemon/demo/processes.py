@@ -37,14 +37,31 @@ def tree(pid: int) -> list[Running]:
 
 def kill_tree(pid: int) -> int:
     """`kill -9` of a process and all its descendants at one instant, as when a machine dies; how many."""
+    # Frozen first: a process that is killed alone may leave a child just born.
+    members = freeze_tree(pid)
+    kill(members)
+    return len(members)
+
+
+def freeze_tree(pid: int) -> set[Running]:
+    """SIGSTOP to a process and all its descendants, until no new one is found; who they are."""
     frozen: set[Running] = set()
-    # Frozen first, until no new one is found: a process that is killed alone may leave a child just born.
     while fresh := [process for process in tree(pid) if process not in frozen]:
-        for process in fresh:
-            _send(process, signal.SIGSTOP)
+        freeze(set(fresh))
         frozen.update(fresh)
-    kill(frozen)
-    return len(frozen)
+    return frozen
+
+
+def freeze(processes: set[Running]) -> None:
+    """SIGSTOP to those of them that still run."""
+    for process in processes:
+        _send(process, signal.SIGSTOP)
+
+
+def thaw(processes: set[Running]) -> None:
+    """SIGCONT to those of them that still run."""
+    for process in processes:
+        _send(process, signal.SIGCONT)
 
 
 def kill(processes: set[Running]) -> None:

@@ -28,6 +28,7 @@ BUCKET, PREFIX = "exports", "demo"
 KEY_NAMES = (dataset.PARTITION, dataset.SORT)
 APPLICATION_STOP_SECONDS = 15.0
 CQL_TIMEOUT_SECONDS = 30.0
+RECONNECT_SECONDS = 2.0  # the driver's own pauses grow with an outage, up to ten minutes
 
 
 class Stage:
@@ -149,12 +150,16 @@ class Stage:
 
     def _connect(self, node: CassandraNode) -> Any:
         from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-        from cassandra.policies import WhiteListRoundRobinPolicy
+        from cassandra.policies import ConstantReconnectionPolicy, WhiteListRoundRobinPolicy
 
         only = WhiteListRoundRobinPolicy([node.host])
         profile = ExecutionProfile(load_balancing_policy=only, request_timeout=CQL_TIMEOUT_SECONDS)
         cluster = Cluster(
-            [node.host], port=node.port, protocol_version=5, execution_profiles={EXEC_PROFILE_DEFAULT: profile}
+            [node.host],
+            port=node.port,
+            protocol_version=5,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
         )
         self._stack.callback(cluster.shutdown)
         return cluster.connect()

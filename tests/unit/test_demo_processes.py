@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from daemon.demo.processes import kill_tree, stop, tree
+from daemon.demo.processes import PROC, freeze_tree, kill_tree, stop, thaw, tree
 
 # A parent in a session of its own, whose child is in another one: a kill of the group would miss it.
 FAMILY = """
@@ -59,6 +59,25 @@ def test_kill_tree_leaves_nobody(family):
     assert kill_tree(family.pid) == 2
     family.wait()
     assert gone(pids)
+
+
+def state(process):
+    return (PROC / str(process.pid) / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def becomes(process, wanted, seconds=5):
+    deadline = time.monotonic() + seconds
+    while state(process) != wanted and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return state(process) == wanted
+
+
+def test_a_frozen_tree_stands_still_and_goes_on_when_it_is_thawed(family):
+    members = freeze_tree(family.pid)
+    assert members == set(tree(family.pid))
+    assert all(becomes(member, "T") for member in members)
+    thaw(members)
+    assert all(becomes(member, "S") for member in members)
 
 
 def test_stop_also_ends_the_child_that_its_parent_left_behind(family):
