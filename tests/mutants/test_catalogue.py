@@ -19,7 +19,7 @@ def test_who_sees_a_mutant_exists(mutant):
     assert mutant.seen_by == SIMULATOR or all((PROJECT / path).exists() for path in mutant.seen_by.split())
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 def test_every_mutant_is_seen(request):
     if not request.config.getoption("--mutants"):
         pytest.skip("takes some minutes: make test and make mutants run it")

@@ -19,6 +19,7 @@ def _without_log():
     structlog.reset_defaults()
 
 
+@pytest.mark.timeout(3000)
 def test_no_history_violates_an_invariant(request):
     one = request.config.getoption("--seed")
     seeds = range(request.config.getoption("--seeds")) if one is None else [one]
@@ -59,6 +60,7 @@ def test_a_violation_is_told_with_its_seed():
     assert outcome(5).fault is None
 
 
+@pytest.mark.timeout(3000)
 def test_a_crash_at_an_executed_line_is_survived_whichever_line_it_is(request):
     points = [point for scenario in crash_points.SCENARIOS for point in crash_points.points(scenario)]
     lines = {(point.file, point.line) for point in points}
