@@ -211,6 +211,8 @@ def resync(
             return
         healed = healing.by_full_export(known, export) if export else healing.by_windows(known, window or [])
         out.print(healed.message, markup=False, highlight=False, soft_wrap=True)
+        if not known.config.backfill.workers:
+            out.print("backfill.workers is 0: start the Job that loads the files again.", highlight=False)
 
     guarded(act)
 
