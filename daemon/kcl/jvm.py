@@ -25,9 +25,11 @@ EXIT_MEANING: dict[int | None, str] = {
 RELAY_SECONDS = 5.0
 LINE = re.compile(r"(?P<level>[A-Z]+) +(?P<logger>\S+) - (?P<message>.*)", re.DOTALL)
 LOGGED = {"ERROR": "error", "WARN": "warning"}
-# The KCL says ERROR for what it was asked to do, and WARN for what is as intended here.
+# The KCL says ERROR for what it was asked to do, and WARN for what is as intended here. Shards of DynamoDB Streams have
+# no hash ranges, so that the KCL's audit finds them incomplete each time.
 USUAL = re.compile(
     r"Received error line|forwarded stderr|Unexpected subscribe|Shutting down|skipShardSync|leasesRecoveryAuditor"
+    r"|Incomplete hash range|Setting the delay to complete a shard sync"
 )
 
 

@@ -86,6 +86,18 @@ def test_javas_lines_become_ours_at_the_same_level_but_chatter_only_at_debug(lev
     }
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERROR PeriodicShardSyncManager - Incomplete hash range found for stream s between Lease(a) and Lease(b).",
+        "WARN  StreamsSchedulerFactory - Setting the delay to complete a shard sync task as 0.",
+    ],
+)
+def test_what_java_says_of_every_healthy_run_alarms_nobody(line):
+    (entry,) = logged(line)
+    assert entry["log_level"] == "debug"
+
+
 def test_a_line_that_is_not_a_log_line_is_kept_at_debug():
     (entry,) = logged("\tat java.base/java.lang.Thread.run")
     assert entry["log_level"] == "debug"
