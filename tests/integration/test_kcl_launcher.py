@@ -187,13 +187,15 @@ def test_a_hand_over_of_a_shard_that_was_never_begun_ends_while_the_worker_runs(
     tail.wait(lambda: len(tail.numbers()) >= 5)
     child_process = tail.seen()[-1]["pid"]
     os.kill(child_process, signal.SIGSTOP)  # so that the KCL does not get to the next shard
-    tail.server.rollover()
-    tail.write(5)
-    parent, waiting = tail.shards()
-    lineage = {"leaseKey": {"S": waiting}, "parentShardId": {"SS": [parent]}, "checkpoint": {"S": "TRIM_HORIZON"}}
-    tail.give_away({**tail.lease(parent), **lineage})
-    tail.wait(lambda: "checkpointOwner" not in tail.lease(waiting), 30)
-    os.kill(child_process, signal.SIGCONT)
+    try:
+        tail.server.rollover()
+        tail.write(5)
+        parent, waiting = tail.shards()
+        lineage = {"leaseKey": {"S": waiting}, "parentShardId": {"SS": [parent]}, "checkpoint": {"S": "TRIM_HORIZON"}}
+        tail.give_away({**tail.lease(parent), **lineage})
+        tail.wait(lambda: "checkpointOwner" not in tail.lease(waiting), 30)
+    finally:
+        os.kill(child_process, signal.SIGCONT)  # a stopped process would outlive everything
     tail.wait(lambda: 10 in tail.numbers(), 60)
 
 
