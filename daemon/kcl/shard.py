@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 from amazon_kclpy.kcl import KCLProcess
 
@@ -90,16 +91,31 @@ def _processor(known: Parts) -> ShardProcessor:
 def claim(known: Parts, shard: str, sequence: str) -> Claimed:
     """The shard's state as of the KCL's checkpoint, durably ours. Raises StateMissing."""
     record = SHARDS + shard
+
+    def put(state: ShardState, revision: int) -> int:
+        try:
+            return known.control.put(record, state, revision)
+        except Conflict:
+            # A write whose answer was lost is sent again by the client, and finds itself. Ours is known by its owner
+            # and its time; to take it for another's would end this process, and with it the JVM.
+            if _body(known.control.get(record, ShardState)) == (msgspec.json.encode(state), revision + 1):
+                return revision + 1
+            raise
+
     while True:
         found = known.control.get(record, ShardState)
         state, revision = found if found is not None else (_first(known, shard), 0)
-        claimed = Claimed(state, revision, lambda s, r: known.control.put(record, s, r))
+        claimed = Claimed(state, revision, put)
         try:
             claimed.claim(resumed(shard, state, sequence), f"{os.uname().nodename}/{os.getpid()}")
         except Conflict:
             structlog.get_logger().info("shard_claim_repeated", shard=shard)
             continue
         return claimed
+
+
+def _body(found: tuple[ShardState, int] | None) -> tuple[bytes, int] | None:
+    return None if found is None else (msgspec.json.encode(found[0]), found[1])
 
 
 def _first(known: Parts, shard: str) -> ShardState:
