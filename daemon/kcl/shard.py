@@ -4,18 +4,21 @@ Its stdin and stdout are the KCL's protocol, so the real stdout is moved aside b
 """
 
 import os
+import secrets
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 from amazon_kclpy.kcl import KCLProcess
 
 from daemon import log
 from daemon.app import Parts, parts
 from daemon.config import load
-from daemon.control import Conflict, Migration, ShardState, shards_of
+from daemon.control import Conflict, Control, Migration, ShardState, shards_of
 from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
 from daemon.lineage import StateMissing, inherited, resumed
 from daemon.retry import Retrying
@@ -93,17 +96,39 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
 def claim(known: Parts, generation: int, shard: str, sequence: str) -> Claimed:
     """The shard's state as of the KCL's checkpoint, durably ours. Raises StateMissing."""
     record = shards_of(generation) + shard
+    # The token makes every claim another owner: a process id alone comes again, in the same pod even soon.
+    owner = f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"
     while True:
         found = known.control.get(record, ShardState)
         state, revision = found if found is not None else (_first(known, generation, shard), 0)
-        version = resumed(shard, state, sequence)
-        claimed = Claimed(state, revision, lambda s, r: known.control.put(record, s, r), version, known.clock)
+        claimed = Claimed(state, revision, _put(known.control, record), resumed(shard, state, sequence), known.clock)
         try:
-            claimed.claim(f"{os.uname().nodename}/{os.getpid()}")
+            claimed.claim(owner)
         except Conflict:
             structlog.get_logger().info("shard_claim_repeated", shard=shard)
             continue
         return claimed
+
+
+def _put(control: Control, record: str) -> Callable[[ShardState, int], int]:
+    """Writes the record by compare-and-set, and knows its own writes. Raises Conflict for another's."""
+
+    def put(state: ShardState, revision: int) -> int:
+        try:
+            return control.put(record, state, revision)
+        except Conflict:
+            # A write whose answer was lost is sent again by the client, and finds itself. Ours is known by its owner
+            # and its time; to take it for another's would end this process, and with it the JVM.
+            found = control.get(record, ShardState)
+            if found is not None and _same(found[0], state) and found[1] == revision + 1:
+                return revision + 1
+            raise
+
+    return put
+
+
+def _same(found: ShardState, wrote: ShardState) -> bool:
+    return msgspec.json.encode(found) == msgspec.json.encode(wrote)
 
 
 def _first(known: Parts, generation: int, shard: str) -> ShardState:

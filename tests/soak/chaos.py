@@ -4,6 +4,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 from daemon.demo import processes
@@ -21,7 +22,7 @@ DECK = {
     "kill_worker": 6,  # while the backfill lasts
     "kill_service": 2,
     "kill_service_alone": 1,
-    "freeze_shard": 1,
+    "freeze_shard": 2,
     "freeze_replica": 1,
     "freeze_target": 1,
     "roll_over": 2,
@@ -29,10 +30,12 @@ DECK = {
 # A run of any length begins with one of each, then the seed deals.
 FIRST = ("kill_jvm", "kill_worker", "roll_over", "kill_service", "freeze_replica", "kill_shard", "kill_worker")
 # Acts come in bursts. After one there is rest until its damage is healed, or for so long: all the time under fire,
-# nothing would be read, and a kill that finds nothing in flight shows little.
-BURST_ACTS, BURST_PAUSE_SECONDS = (2, 5), (0.2, 5.0)
-REST_SECONDS_MAX, REST_SHARE = 25.0, 0.1  # of the whole time, in a short run
+# nothing would be read, and a kill that finds nothing in flight shows little. Every third rest is enough to catch up.
+BURST_ACTS, BURST_PAUSE_SECONDS = (3, 6), (0.2, 5.0)
+RESTS_SECONDS_MAX = (12.0, 12.0, 45.0)
 PROVEN_POLL_SECONDS = 0.5
+# A run shorter than this gets shorter rests.
+SECONDS_FULL = 300.0
 RESTART_SECONDS = (0.0, 2.0 * FAILOVER_SECONDS)
 # Where in the run, and for how long: in a short one for this part of it.
 OUTAGE_AT, OUTAGE_SECONDS_MAX, OUTAGE_SHARE = 0.4, 60.0, 0.2
@@ -73,7 +76,7 @@ class Chaos:
         self._frozen: str | None = None  # one at a time
         self.counts: Counter[str] = Counter()
         self.ended_by_themselves: list[str] = []
-        self._rest_seconds = min(REST_SECONDS_MAX, REST_SHARE * seconds)
+        self._rests_seconds = cycle(rest * min(1.0, seconds / SECONDS_FULL) for rest in RESTS_SECONDS_MAX)
         self._outage_seconds = min(OUTAGE_SECONDS_MAX, OUTAGE_SHARE * seconds)
         if stage.sink == "cassandra":
             self._later(OUTAGE_AT * seconds, self._crash_target)
@@ -103,7 +106,7 @@ class Chaos:
         self._next_at = time.monotonic() + self._chance.uniform(*BURST_PAUSE_SECONDS)
         if self._left_in_burst <= 0:
             self._left_in_burst = self._chance.randint(*BURST_ACTS)
-            self._rest_until = time.monotonic() + self._rest_seconds
+            self._rest_until = time.monotonic() + next(self._rests_seconds)
 
     def _resting(self) -> bool:
         if time.monotonic() < self._rest_until and self._proven_through() < self._hurt_at:
