@@ -97,7 +97,19 @@ class Service:
         """What must be there before anything is touched. Raises CheckFailed, JavaMissing, ClientError, …"""
         _ = self._parts.table
         self._processes.check()
+        if not self._is_begun():
+            _ = self._parts.facts  # a stream that is lost later is a gap; one that is not there yet is a refusal
         self._control.create_table()
+
+    def _is_begun(self) -> bool:
+        """False also while there is no control table."""
+        try:
+            found = self._control.get("migration", Migration)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return False
+            raise
+        return found is not None and found[0].phase is not Phase.CREATED
 
     def begun(self) -> bool:
         """Anchor the migration, where nobody has; one that was begun goes on, with whatever it finds. As prepare."""
