@@ -30,9 +30,9 @@ DECK = {
 # A run of any length begins with one of each, then the seed deals.
 FIRST = ("kill_jvm", "kill_worker", "roll_over", "kill_service", "freeze_replica", "kill_shard", "kill_worker")
 # Acts come in bursts. After one there is rest until its damage is healed, or for so long: all the time under fire,
-# nothing would be read, and a kill that finds nothing in flight shows little. Every third rest is enough to catch up.
-BURST_ACTS, BURST_PAUSE_SECONDS = (3, 6), (0.2, 5.0)
-RESTS_SECONDS_MAX = (12.0, 12.0, 45.0)
+# nothing would be read, and a kill that finds nothing in flight shows little. Every second rest is enough to catch up.
+BURST_ACTS, BURST_PAUSE_SECONDS = (4, 7), (0.2, 5.0)
+RESTS_SECONDS_MAX = (8.0, 60.0)
 PROVEN_POLL_SECONDS = 0.5
 # A run shorter than this gets shorter rests.
 SECONDS_FULL = 300.0
