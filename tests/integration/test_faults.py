@@ -35,11 +35,11 @@ FAULTS = {
     "black_hole": FaultProxy.black_hole,
     "mute": FaultProxy.mute,
     "reset_after": partial(FaultProxy.reset_after, n_bytes=4000),
-    "delay": partial(FaultProxy.delay, seconds=0.3),
+    "delay": partial(FaultProxy.delay, seconds=0.6),
     "slice": partial(FaultProxy.slice, n_bytes=200),
 }
 # Shorter than a delayed answer: requests are given up that arrive all the same.
-TIMEOUT_SECONDS = 0.2
+TIMEOUT_SECONDS = 0.4
 # A short one to be ridden out, and one that outlasts a client's own attempts.
 SPELLS_SECONDS, CLEAR_SECONDS = (0.3, 1.6), 0.2
 _cases = itertools.count(1)
@@ -81,11 +81,11 @@ def port_of(server):
     return urlsplit(server.endpoint_url).port
 
 
-def boto(service, port):
-    """A client of no patience."""
+def boto(service, port, timeout_seconds=TIMEOUT_SECONDS):
+    """A client of no patience, where it is not given some."""
     config = Config(
-        connect_timeout=TIMEOUT_SECONDS,
-        read_timeout=TIMEOUT_SECONDS,
+        connect_timeout=timeout_seconds,
+        read_timeout=timeout_seconds,
         retries={"mode": "standard", "total_max_attempts": 2},
         s3={"addressing_style": "path"},
     )
@@ -247,7 +247,7 @@ def test_no_update_of_a_control_record_undoes_another_whatever_went_unanswered(f
             except (*AWAY, Conflict):
                 time.sleep(0.05)
 
-    in_peace = Control(boto("dynamodb", port_of(dynamodb)), table, "orders")
+    in_peace = Control(boto("dynamodb", port_of(dynamodb), timeout_seconds=30), table, "orders")
     in_peace.create_table()
     with FaultProxy(port_of(dynamodb)) as proxy, Storm(proxy, fault) as storm:
         threads = [threading.Thread(target=count) for _ in range(2)]
@@ -270,7 +270,7 @@ def export(s3):
         {"customer": {"S": "alice"}, "order": {"S": str(n)}, "noise": {"S": chance.randbytes(400).hex()}}
         for n in range(2500)
     ]
-    client = boto("s3", port_of(s3))
+    client = boto("s3", port_of(s3), timeout_seconds=30)  # what is prepared meets no fault
     client.create_bucket(Bucket="faults")
     arn = "arn:aws:dynamodb:us-east-1:000000000000:table/orders"
     yield write_export(client, "faults", "e", arn, items, files=3), {item["order"]["S"] for item in items}
@@ -298,7 +298,7 @@ def test_an_export_is_read_whole_or_not_and_a_bad_network_is_not_taken_for_a_bad
                     time.sleep(0.05)
         assert readings
         assert proxy.struck
-        assert read_all(client, manifest) == expected
+        assert read_all(boto("s3", proxy.port, timeout_seconds=30), manifest) == expected
         client.close()
 
 
@@ -316,5 +316,5 @@ def test_a_file_that_breaks_off_in_the_middle_is_a_matter_of_the_network(fault, 
         with pytest.raises(AWAY):
             list(reading)
         proxy.pass_through()
-        assert read_all(client, manifest) == expected
+        assert read_all(boto("s3", proxy.port, timeout_seconds=30), manifest) == expected
         client.close()
