@@ -15,35 +15,46 @@ from daemon.app import Parts
 from daemon.control import Control, Migration, Part, ShardState, shards_of
 from daemon.letter_box import BoxUnavailable
 from daemon.phase import Phase
+from daemon.plan import origin, plan
 from daemon.preflight import CheckFailed
-from daemon.source.shards import Shard
+from daemon.source.shards import Shard, Stream
 
 log = structlog.get_logger()
 
 
 def anchor(known: Parts) -> Migration:
     """Anchor the migration, once; what is in force then. Raises CheckFailed, ClientError, BotoCoreError."""
-    facts = known.facts
-    export = preflight.export(known.config, facts, known.s3, known.clock.time())
+    stream = _stream(known)
+    made = plan(known)
     preflight.target(known.sink(), will_create=False)
     _try_letter_box(known)
-    if not facts.stream.shards:
-        raise CheckFailed(f"the stream {facts.stream.arn} lists no shard yet: it was enabled a moment ago, try again")
     generation = reserve(known.control)
-    write_generation(known.control, generation, export.parts, facts.stream.shards, version=0)
+    write_generation(known.control, generation, made.parts, stream.shards if stream else {}, version=0)
     anchored = Migration(
         phase=Phase.ANCHORED,
-        message=f"anchored at {len(facts.stream.shards)} shard(s), with {len(export.parts)} files to load",
-        manifest=export.manifest,
-        stream_arn=facts.stream.arn,
+        message=f"anchored at {len(stream.shards) if stream else 0} shard(s), with {len(made.parts)} part(s) to load",
+        manifest=made.origin,
+        stream_arn=stream.arn if stream else "",
         anchored_at=known.clock.time(),
-        exported_at=export.exported_at,
-        backfill_version=export.version,
-        parts=len(export.parts),
+        exported_at=made.exported_at,
+        backfill_version=made.version,
+        parts=len(made.parts),
         generation=generation,
+        sweep=made.sweep,
+        pending=made.pending,
     )
-    log.info("anchored", shards=len(facts.stream.shards), parts=len(export.parts), version=export.version)
+    log.info("anchored", parts=len(made.parts), version=made.version, origin=made.origin, pending=made.pending)
     return known.control.update("migration", Migration, lambda current: _first(current, anchored))
+
+
+def _stream(known: Parts) -> Stream | None:
+    """The stream, from whose begin on it is followed; None without a tail. Raises CheckFailed."""
+    if not known.config.tails:
+        return None
+    stream = known.facts.stream
+    if not stream.shards:
+        raise CheckFailed(f"the stream {stream.arn} lists no shard yet: it was enabled a moment ago, try again")
+    return stream
 
 
 def _first(current: Migration | None, anchored: Migration) -> Migration:
@@ -89,9 +100,9 @@ def _try_letter_box(known: Parts) -> None:
 
 def unchanged(known: Parts, migration: Migration) -> None:
     """A restart goes on with the migration that was begun. Raises CheckFailed."""
-    manifest = known.config.backfill.manifest
-    if migration.manifest != manifest:
+    configured = origin(known.config)
+    if migration.manifest != configured:
         raise CheckFailed(
-            f"migration {known.config.migration!r} was begun with {migration.manifest}, the configuration now says "
-            f"{manifest}: put it back, or choose another `migration` name (and an empty target)"
+            f"migration {known.config.name!r} was begun with {migration.manifest}, the configuration now says "
+            f"{configured}: put it back, or choose another `migration` name (and an empty target)"
         )

@@ -11,6 +11,7 @@ from daemon.control import Control
 from daemon.dead_letter import DeadLetters
 from daemon.letter_box import LetterBox, letter_box
 from daemon.preflight import SourceFacts, TableFacts
+from daemon.settings import LiveSettings
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
 from sinks.sink import Sink
@@ -42,7 +43,12 @@ class Parts:
     @cached_property
     def control(self) -> Control:
         """The control table."""
-        return Control(self.dynamodb, self.config.control.table, self.config.migration)
+        return Control(self.dynamodb, self.config.control.table, self.config.name)
+
+    @cached_property
+    def settings(self) -> LiveSettings:
+        """What a person has set while it runs."""
+        return LiveSettings(self.control, self.clock)
 
     @cached_property
     def table(self) -> TableFacts:
@@ -71,7 +77,7 @@ class Parts:
             self.control,
             self.letter_box,
             self.keys,
-            migration=self.config.migration,
+            migration=self.config.name,
             sink=self.config.target.kind,
             limit=self.config.dead_letters.limit,
             now=self.clock.time,

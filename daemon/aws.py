@@ -5,7 +5,7 @@ from typing import Any
 import boto3
 from botocore.config import Config as ClientConfig
 
-from daemon.config import Backfill, Source
+from daemon.sections import Backfill, Source
 
 
 def _client(service: str, region: str, endpoint_url: str | None) -> Any:

@@ -6,6 +6,7 @@ that can run a function over a list can run it.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import heapreplace
 from typing import Any
 
 import msgspec
@@ -15,11 +16,11 @@ from daemon.apply import Ways, deliver
 from daemon.control import Control, Part, parts_of
 from daemon.dead_letter import TooManyDeadLetters
 from daemon.letter_box import BoxUnavailable
-from daemon.source import files, incremental
+from daemon.pace import Pace
 from daemon.source.export import ExportUnusable
 from daemon.source.heartbeat import is_heartbeat
-from daemon.source.incremental import Row
-from sinks.change import Change, KeySchema
+from daemon.source.page import Page, Row
+from sinks.change import Change
 
 log = structlog.get_logger()
 
@@ -39,69 +40,93 @@ def part_names(parts: Sequence[Part], generation: int) -> dict[str, Part]:
 def mine(parts: Mapping[str, Part], index: int, of: int) -> list[str]:
     """The parts of worker `index` of `of`: arithmetic, no queue, so that any engine can do it.
 
-    Dealt by size, largest first, back and forth, so that the shares are about even.
+    Dealt by size in bytes, largest first, each to the share that has least so far.
     """
-    largest_first = sorted(parts, key=lambda name: (-parts[name].items, name))
-    period = 2 * of
-    return [n for turn, n in enumerate(largest_first) if (turn % period) in (index, period - 1 - index)]
+    largest_first = sorted(parts, key=lambda name: (-_weight(parts[name]), name))
+    shares = [(0, share) for share in range(of)]  # a heap of what each has got
+    dealt: list[str] = []
+    for name in largest_first:
+        weight, share = shares[0]
+        heapreplace(shares, (weight + _weight(parts[name]), share))
+        if share == index:
+            dealt.append(name)
+    return dealt
+
+
+def _weight(part: Part) -> int:
+    return (part.size_bytes or part.items) + 1
 
 
 def load_part(
-    s3: Any,
+    read: Callable[[Part], Iterable[Page]],
     part: Part,
-    keys: KeySchema,
-    version: int,
     ways: Ways,
     batch_rows: int,
     progress: Callable[[Part], None],
+    pace: Pace | None = None,
 ) -> Part:
-    """Load one file and account for each of its rows. The part, done.
+    """Load what of one part is not loaded yet, and account for each of its rows. The part, done.
 
-    `version`, in microseconds, is that of the migration's backfill: for a part that has none of its own.
-    Raises ExportUnusable, what the three ways raise, and ClientError or BotoCoreError of S3.
+    Raises what `read` raises (ExportUnusable, ClientError, BotoCoreError), and what the three ways raise.
     """
-    if part.kind == "incremental" and not part.version:
-        raise ValueError(f"{part.name} is of an incremental export and has no rank")
-    etag = files.verify(s3, part)
+    if not part.version:
+        raise ValueError(f"{part.name} has no version")
     # An incremental export tells of deletions, which `load` does not take.
     into = ways.apply if part.kind == "incremental" else ways.load
-    part = msgspec.structs.replace(part, rows_read=0, applied=0, rejected=0, skipped=0, error=None)
-    for rows in _batches(_rows(s3, part, etag, keys), batch_rows):
-        changes = [Change(key, part.version or version, item) for key, item in rows if not is_heartbeat(key)]
-        applied = deliver(into, changes, ways.keep)
-        part = msgspec.structs.replace(
-            part,
-            rows_read=part.rows_read + len(rows),
-            applied=part.applied + applied,
-            rejected=part.rejected + len(changes) - applied,
-            skipped=part.skipped + len(rows) - len(changes),
-        )
+    part = msgspec.structs.replace(part, error=None)
+    for page in read(part):
+        applied = skipped = 0
+        for rows in _batches(page.rows, batch_rows):
+            if pace is not None:
+                pace.spend(len(rows))
+            changes = [Change(key, part.version, item) for key, item in rows if not is_heartbeat(key)]
+            applied += deliver(into, changes, ways.keep)
+            skipped += len(rows) - len(changes)
+        part = _accounted(part, page, applied, skipped)
         progress(part)
-    if part.rows_read != part.items:
+    return _done(part)
+
+
+def _batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+    """Pages are bounded by bytes, batches by rows as well."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _accounted(part: Part, page: Page, applied: int, skipped: int) -> Part:
+    """With one more page, all of which is durable: whoever goes on from here counts each row once."""
+    return msgspec.structs.replace(
+        part,
+        rows_read=part.rows_read + len(page.rows),
+        applied=part.applied + applied,
+        rejected=part.rejected + len(page.rows) - applied - skipped,
+        skipped=part.skipped + skipped,
+        bytes_read=part.bytes_read + page.size_bytes,
+        position=page.position,
+    )
+
+
+def _done(part: Part) -> Part:
+    """The part, done. Raises ExportUnusable when it had more or fewer rows than was promised."""
+    if part.counted and part.rows_read != part.items:
         raise ExportUnusable(
             f"{part.name} has {part.rows_read} items, the manifest says {part.items}: "
             "copy it again from the export; the other files are kept"
         )
-    return msgspec.structs.replace(part, done=True)
+    return msgspec.structs.replace(part, done=True, items=part.rows_read)
 
 
-def _rows(s3: Any, part: Part, etag: str, keys: KeySchema) -> Iterator[Sequence[Row]]:
-    read = incremental.changes if part.kind == "incremental" else files.rows
-    return read(s3, part, etag, keys)
-
-
-def _batches(blocks: Iterable[Sequence[Row]], size: int) -> Iterator[Sequence[Row]]:
-    """Blocks are bounded by bytes, batches by rows as well."""
-    for block in blocks:
-        for start in range(0, len(block), size):
-            yield block[start : start + size]
+# Of a part that is begun again.
+_ANEW: dict[str, Any] = {
+    "position": "",
+    **dict.fromkeys(("rows_read", "applied", "rejected", "skipped", "bytes_read"), 0),
+}
 
 
 class Ledger:
     """Writes a part's progress, now and then, and its end.
 
-    Two workers may have the same part for a while, after a crash of the service for instance. They load the same
-    rows, and each accounts for a whole pass of its own: so the last word counts, and a part that is done stays done.
+    Two workers may have the same part for a while, after a crash of the service for instance. What each writes is
+    true by itself: so many rows, from the first on, are durable. So the last word counts, and what is done stays done.
     """
 
     def __init__(self, control: Control, record: str) -> None:
@@ -118,6 +143,16 @@ class Ledger:
         """Now."""
         self._control.update(self._record, Part, lambda known: known if known and known.done else part)
         self._written_at = time.monotonic()
+
+    def fail(self, part: Part, error: str, *, anew: bool) -> None:
+        """Why the part is not done; `anew`: what was read of it is in doubt, so it is read from its begin again."""
+        begun = _ANEW if anew else {}
+
+        def failed(known: Part | None) -> Part:
+            known = known or part
+            return known if known.done else msgspec.structs.replace(known, error=error, **begun)
+
+        self._control.update(self._record, Part, failed)
 
 
 def load_share(
@@ -150,7 +185,7 @@ def _load_one(ledger: Ledger, part: Part, load: Callable[[Part, Callable[[Part],
         ledger.write(done)
     except (ExportUnusable, TooManyDeadLetters, BoxUnavailable) as error:
         log.error("part_failed", part=part.name, error=str(error))  # noqa: TRY400  the sentence says it all
-        ledger.write(msgspec.structs.replace(part, error=str(error)))
+        ledger.fail(part, str(error), anew=isinstance(error, ExportUnusable))
         return str(error)
     log.info("part_done", part=part.name, rows=done.rows_read, seconds=round(time.monotonic() - started, 1))
     return None

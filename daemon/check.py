@@ -1,10 +1,10 @@
 """`moveout check`: every check that can be made, each with its finding; nothing is touched."""
 
-import time
 from collections.abc import Callable
 
 from daemon import preflight
 from daemon.app import Parts
+from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
 
 
@@ -36,8 +36,9 @@ def _source(known: Parts) -> str:
 
 
 def _export(known: Parts) -> str:
-    export = preflight.export(known.config, known.facts, known.s3, time.time())
-    return f"{export.items} items in {len(export.parts)} files; it joins the stream without a hole"
+    made = plan(known)
+    items = sum(part.items for part in made.parts)
+    return f"{items} items in {len(made.parts)} files; it joins the stream without a hole"
 
 
 def _target(known: Parts) -> str:

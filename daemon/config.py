@@ -1,14 +1,16 @@
 """The configuration file: what may be set, and one clear list of everything that is wrong with it."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from daemon.sections import Backfill, Control, DeadLetters, Log, Mode, Ready, Server, Signal, Source, Tail
 from sinks.cassandra.options import CassandraOptions
-from sinks.dynamodb.options import DynamoDbOptions, TableName
+from sinks.dynamodb.options import DynamoDbOptions
 
 ENV_PREFIX = "MOVEOUT_"
 
@@ -17,116 +19,24 @@ class ConfigurationError(Exception):
     """The configuration cannot be used. The message lists every fault; exit code 2."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Section):
-    """The DynamoDB table to move."""
-
-    table: TableName
-    region: str
-    endpoint_url: str | None = Field(default=None, description="DynamoDB Local or a VPC endpoint.")
-
-
-class Backfill(_Section):
-    """Where the rows that exist already come from."""
-
-    from_: Literal["s3-export"] = Field(default="s3-export", alias="from")
-    manifest: str = Field(
-        pattern=r"^s3://[^/]+/.+manifest-summary\.json$",
-        description="s3://bucket/prefix/AWSDynamoDB/<export id>/manifest-summary.json of a full export.",
-    )
-    s3_region: str | None = Field(default=None, description="Region of the bucket. Default: the source's.")
-    s3_endpoint_url: str | None = None
-    workers: int = Field(default=2, ge=0, le=64, description="Processes; 0 when a Kubernetes Job does the work.")
-    batch_rows: int = Field(default=1000, ge=1, le=10_000)
-    clock_margin_seconds: int = Field(
-        default=120,
-        ge=0,
-        le=3600,
-        description="AWS's export clock may be off by a minute: the stream must reach back this far beyond it.",
-    )
-
-
-class Tail(_Section):
-    """How the stream is read."""
-
-    heartbeat_seconds: float = Field(default=5, ge=0.5, le=60, description="How often lag is proven.")
-    checkpoint_seconds: float = Field(default=1, ge=0.1, le=60)
-    idle_millis: int = Field(default=250, ge=50, le=10_000, description="Pause after an empty page, per shard.")
-    failover_seconds: int = Field(default=10, ge=2, le=120, description="A dead worker's shards are free then.")
-    shard_audit_seconds: int = Field(default=15, ge=1, le=120)
-    jvm_heap_mib: int = Field(default=512, ge=128, le=8192)
-    worker_id: str | None = Field(default=None, description="Stable name of this replica. Default: host name.")
-
-
-class Control(_Section):
-    """The table that holds all state of the migration, beside the KCL's own three."""
-
-    table: TableName = "moveout-control"
-
-
-class DeadLetters(_Section):
-    """Where changes go that the target can never store, so that everything else may flow."""
-
-    to: str | None = Field(
-        default=None,
-        pattern=r"^(s3://[^/]+/.*|/.*)$",
-        description="s3://bucket/prefix, or a folder that outlives the container. Default: in the export's bucket.",
-    )
-    limit: int = Field(default=1000, ge=0, description="More are a rule, no exceptions: the shard or file stops.")
-
-
-class Server(_Section):
-    """Metrics, health and signals over HTTP. Serves reads only."""
-
-    listen: str = Field(default="127.0.0.1:8080", pattern=r"^[^\s]+:\d{1,5}$")
-
-    @property
-    def host(self) -> str:
-        """The address part."""
-        return self.listen.rpartition(":")[0].strip("[]")
-
-    @property
-    def port(self) -> int:
-        """The port part."""
-        return int(self.listen.rpartition(":")[2])
-
-
-class Ready(_Section):
-    """When readers may switch."""
-
-    max_lag_seconds: float = Field(default=10, gt=0, description="Longest proven lag that counts as caught up.")
-    stable_for_seconds: float = Field(default=60, ge=0, description="For how long it must have held.")
-
-
-class Signal(_Section):
-    """Where the decision is published, beside HTTP and metrics."""
-
-    file: Path | None = Field(default=None, description="A JSON file, replaced atomically at every change.")
-
-
-class Log(_Section):
-    """How the service logs."""
-
-    format: Literal["json", "console"] = "json"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-
-
 Target = Annotated[CassandraOptions | DynamoDbOptions, Field(discriminator="kind")]
 
 
 class Config(BaseSettings):
-    """One migration. Any value can be overridden by MOVEOUT_SECTION__NAME in the environment."""
+    """The move of one table. Any value can be overridden by MOVEOUT_SECTION__NAME in the environment.
+
+    A migration of several tables is one of these for each (`load_all`): all but source, target, backfill, tail and
+    dead letters is the same in them.
+    """
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__", populate_by_name=False
     )
 
     migration: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Its name: never change it midway.")
+    mode: Mode = Field(default="backfill-and-tail", description="backfill, tail, or both: backfill-and-tail.")
     source: Source
-    backfill: Backfill
+    backfill: Backfill = Backfill()
     tail: Tail = Tail()
     target: Target
     control: Control = Control()
@@ -135,12 +45,53 @@ class Config(BaseSettings):
     ready: Ready = Ready()
     signal: Signal = Signal()
     log: Log = Log()
+    one_of: int = Field(default=1, exclude=True, repr=False)  # tables of the migration; set by load_all
+
+    @property
+    def name(self) -> str:
+        """Of this table's move in the control table: the migration's, and the table's where there are several."""
+        return self.migration if self.one_of == 1 else f"{self.migration}.{self.source.table}"
+
+    @property
+    def loads(self) -> bool:
+        """True when there is a backfill."""
+        return self.mode != "tail"
+
+    @property
+    def tails(self) -> bool:
+        """True when the stream is followed."""
+        return self.mode != "backfill"
+
+    @property
+    def bucket(self) -> str | None:
+        """The bucket of the backfill, where it has one."""
+        backfill = self.backfill
+        if backfill.export is not None:
+            return backfill.export.bucket
+        url = backfill.manifest or (backfill.files.location if backfill.files else "")
+        return url.split("/")[2] if url.startswith("s3://") else None
 
     @property
     def dead_letters_to(self) -> str:
         """Where dead letters are written: as configured, or beside the export."""
-        bucket = self.backfill.manifest.split("/")[2]
-        return self.dead_letters.to or f"s3://{bucket}/moveout/{self.migration}/dead-letters"
+        folder = f"moveout/{self.name.replace('.', '/')}/dead-letters"
+        return self.dead_letters.to or f"s3://{self.bucket}/{folder}"
+
+    @model_validator(mode="after")
+    def _backfill_has_a_source(self) -> "Config":
+        """Checked here, for a mode without backfill needs none."""
+        backfill = self.backfill
+        named = any((backfill.manifest, backfill.export_arn, backfill.export))
+        if self.loads and backfill.from_ == "s3-export" and not named:
+            raise ValueError(
+                "backfill.manifest is missing: give the manifest-summary.json of an export, or its export_arn, or "
+                "export.bucket to let moveout ask for one, or `from: scan`, or `from: files`"
+            )
+        if self.loads and self.tails and backfill.files is not None and backfill.files.as_of is None:
+            raise ValueError("backfill.files.as_of is missing: the tail must begin before the files were taken")
+        if self.dead_letters.to is None and self.bucket is None:
+            raise ValueError("dead_letters.to is missing: without a bucket of the backfill it has no default")
+        return self
 
     @model_validator(mode="after")
     def _lag_can_be_proven(self) -> "Config":
@@ -166,14 +117,73 @@ class Config(BaseSettings):
         return env_settings, init_settings
 
 
-def load(path: Path) -> Config:
-    """Read and check a configuration file. Raises ConfigurationError with every fault at once."""
-    values = _parsed(path)
-    try:
-        return Config(**values)
-    except ValidationError as error:
-        faults = "\n".join(f"  {_where(fault)}: {_what(fault)}" for fault in error.errors())
-        raise ConfigurationError(f"{path} has {error.error_count()} fault(s):\n{faults}") from error
+def load(path: Path, table: str | None = None) -> Config:
+    """The move of one table: of the only one, or of the one named. Raises ConfigurationError with every fault."""
+    tables = load_all(path)
+    chosen = [config for config in tables if table in (None, config.source.table)]
+    if len(chosen) == 1:
+        return chosen[0]
+    known = ", ".join(config.source.table for config in tables)
+    raise ConfigurationError(
+        f"{path} moves several tables, choose one with --table: {known}"
+        if table is None
+        else f"{path} moves no table {table!r}; it moves {known}"
+    )
+
+
+def load_all(path: Path) -> list[Config]:
+    """Read and check a configuration file: a Config for each table. Raises ConfigurationError with every fault."""
+    shared = _parsed(path)
+    if "one_of" in shared:
+        raise ConfigurationError(f"{path} has 1 fault(s):\n  one_of: is not a known option")
+    entries = shared.pop("tables", None)
+    if entries is None:
+        entries = [{}]
+    elif not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)):
+        raise ConfigurationError(f"{path}: tables must be a list of mappings, each with a source and a target")
+    tables: list[Config] = []
+    faults: dict[str, None] = {}
+    for number, entry in enumerate(entries):
+        place = f"tables.{number}." if len(entries) > 1 else ""
+        try:
+            tables.append(Config(**_merged({**shared, "one_of": len(entries)}, entry)))
+        except ValidationError as error:
+            faults.update(dict.fromkeys(_told(fault, entry, place) for fault in error.errors()))
+    faults.update(dict.fromkeys(_twice(tables)))
+    if faults:
+        raise ConfigurationError(f"{path} has {len(faults)} fault(s):\n" + "\n".join(faults))
+    return tables
+
+
+def _merged(shared: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A table's own values over those of all."""
+    merged = dict(shared)
+    for name, value in entry.items():
+        below = shared.get(name)
+        merged[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _twice(tables: list[Config]) -> list[str]:
+    """Two moves from one table, or into one."""
+    sources = [config.source.table for config in tables]
+    targets = [_target_of(config.target) for config in tables]
+    return [
+        f"  tables: {name!r} is the {role} of two of them"
+        for role, names in (("source", sources), ("target", targets))
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+
+
+def _target_of(target: CassandraOptions | DynamoDbOptions) -> str:
+    return f"{target.keyspace}.{target.table}" if isinstance(target, CassandraOptions) else target.table
+
+
+def _told(fault: Any, entry: Mapping[str, Any], place: str) -> str:
+    """A fault in what all tables share is told once."""
+    own = not fault["loc"] or fault["loc"][0] in entry or fault["type"] == "missing"
+    return f"  {place if own else ''}{_where(fault)}: {_what(fault)}"
 
 
 def _parsed(path: Path) -> dict[str, Any]:

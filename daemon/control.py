@@ -8,6 +8,7 @@ vanish at any instruction: nothing is kept in the daemon.
 | `migration`      | the leader, `resync`  | phase, anchor, backfill version, whether readers may switch  |
 | `g<n>/part#<n>`  | the worker of a part  | rows read, applied, rejected, skipped; done or why not       |
 | `g<n>/shard#<id>`| the shard's process   | the last positions with their versions, heartbeats, counts   |
+| `settings`       | a person, the CLI     | limits and pauses, set while it runs                         |
 | `dead#<id>`      | who met the rejection | a change that the target refuses, and what became of it      |
 | `proof`          | the leader            | round of proof and the instant that is proven                |
 | `leader`         | every replica         | who leads, until when                                        |
@@ -26,7 +27,7 @@ from botocore.exceptions import ClientError
 from daemon.phase import Phase
 
 T = TypeVar("T")
-Kind = Literal["full", "incremental"]
+Kind = Literal["full", "incremental", "scan", "files"]
 # One for each time that a process ended between its save and the KCL's checkpoint, and no more.
 POSITIONS_MAX = 1000
 REPLICAS_MAX = 100
@@ -78,6 +79,7 @@ class Migration(msgspec.Struct, frozen=True):
     generation: int = 0  # of the parts and shards that are in force
     reserved: int = 0  # the last generation that an attempt to anchor has taken
     anchor_version: int = 0  # every version of the stream lies above it, every version of an older generation below
+    pending: bool = False  # an export is being made: the parts are not known yet
     sweep: Sweep | None = None  # what is left to remove from the target once a resync has loaded everything
 
 
@@ -94,7 +96,22 @@ class Part(msgspec.Struct, frozen=True):
     skipped: int = 0  # heartbeats of our own that the export caught
     error: str | None = None
     version: int = 0  # of all its rows, in microseconds; 0: the migration's backfill version
-    kind: Kind = "full"  # of the export: what its lines look like, and whether it tells of deletions
+    kind: Kind = "full"  # where its rows come from, and whether it tells of deletions
+    format: str = "DYNAMODB_JSON"  # what its lines look like
+    counted: bool = True  # `items` is a promise of the manifest; else an estimate, until the part is done
+    size_bytes: int = 0  # as stored; 0: not known
+    bytes_read: int = 0  # of JSON, or of what the source calls its own
+    position: str = ""  # behind the last row that is accounted for, as its source names it; "": at the begin
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a person has set while the service runs, over the configuration. None: as configured."""
+
+    items_per_second: float | None = None  # of the backfill, all workers together
+    read_percent: float | None = None  # of the table's read capacity, for a scan
+    read_units_per_second: float | None = None
+    backfill_paused: bool = False
+    tail_paused: bool = False
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):

@@ -81,9 +81,8 @@ def _keys(description: Any) -> KeySchema:
     return KeySchema(parts["HASH"], parts.get("RANGE"))
 
 
-def export(config: Config, facts: SourceFacts, s3: Any, now: float) -> Export:
+def export(config: Config, manifest: str, facts: SourceFacts, s3: Any, now: float) -> Export:
     """The export is whole, of this table, and joins the stream without a hole. Raises CheckFailed."""
-    manifest = config.backfill.manifest
     try:
         found: Export = _asked(f"export {manifest}", lambda: read_export(s3, manifest))
     except ExportUnusable as error:

@@ -69,10 +69,7 @@ def complete_until(control: Control, migration: Migration) -> float:
 def by_full_export(known: Parts, manifest: str) -> Migration:
     """Load a new full export. Raises NotHealed, CheckFailed, ClientError, BotoCoreError."""
     migration, facts = gapped(known.control), known.facts
-    config = known.config.model_copy(
-        update={"backfill": known.config.backfill.model_copy(update={"manifest": manifest})}
-    )
-    export = preflight.export(config, facts, known.s3, known.clock.time())
+    export = preflight.export(known.config, manifest, facts, known.s3, known.clock.time())
     floor = _floor(known.control, migration, known.clock.time())
     parts = [msgspec.structs.replace(part, version=floor + 1) for part in export.parts]
     return _begin(known, migration, facts, Load(parts, export.exported_at, floor + 1, Sweep(below=floor + 1, at=floor)))
@@ -192,7 +189,7 @@ def advice(known: Parts) -> str:
     migration = gapped(known.control)
     arn = known.table.arn
     since = complete_until(known.control, migration) - known.config.backfill.clock_margin_seconds
-    bucket = known.config.backfill.manifest.split("/")[2]
+    bucket = known.config.bucket or "<a bucket>"
     export = f"aws dynamodb export-table-to-point-in-time --table-arn {arn} --s3-bucket {bucket}"
     lines = [
         f"The stream has lost changes: {migration.gap}.",

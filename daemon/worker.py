@@ -1,16 +1,21 @@
 """The process of a backfill worker: `moveout backfill --index I --of N`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+import msgspec
 import structlog
 
 from daemon import backfill
-from daemon.app import Parts
+from daemon.app import Parts, parts
 from daemon.apply import Deliver, Ways
 from daemon.backfill import BackfillIncomplete
-from daemon.control import Migration
+from daemon.config import Config
+from daemon.control import Migration, Part
+from daemon.pace import Pace
 from daemon.retry import Abandoned, Retrying
+from daemon.source.pages import Sources, pages
 from sinks.change import Change
 from sinks.sink import Rejection
 
@@ -24,37 +29,77 @@ ANCHOR_POLL_SECONDS = 2.0
 def run(known: Parts, index: int, of: int) -> None:
     """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
     migration = _anchored(known)
-    sink = Retrying(known.sink(), on_trouble=_trouble, wanted=_wanted, sleep=known.clock.sleep)
-    sink.open()
-    config = known.config.backfill
-    try:
+    with opened(known) as sink:
+        pace = rows_pace(known, of)
         backfill.load_share(
             known.control,
             migration.generation,
             index,
             of,
-            lambda part, progress: backfill.load_part(
-                known.s3,
-                part,
-                known.keys,
-                migration.backfill_version,
-                Ways(
-                    load=_while_wanted(sink.load),
-                    apply=_while_wanted(sink.apply),
-                    keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
-                ),
-                config.batch_rows,
-                progress,
-            ),
+            lambda part, progress: load_one(known, sink, _with_version(part, migration), progress, pace),
         )
+
+
+def load(part: Part, config: Config) -> Part:
+    """Load one part: the part and the configuration and nothing else, for engines that run a function over a list.
+
+    The part, done. Raises as `run` does, and ExportUnusable.
+    """
+    known = parts(config)
+    with opened(known) as sink:
+        return load_one(known, sink, part, lambda _: None)
+
+
+def load_one(
+    known: Parts, sink: Retrying, part: Part, progress: Callable[[Part], None], pace: Pace | None = None
+) -> Part:
+    """As backfill.load_part, with this migration's sources and ways."""
+    ways = Ways(
+        load=_while_wanted(sink.load),
+        apply=_while_wanted(sink.apply),
+        keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
+    )
+    sources = Sources(known.s3, known.keys)
+    return backfill.load_part(
+        lambda begun: pages(sources, begun), part, ways, known.config.backfill.batch_rows, progress, pace
+    )
+
+
+@contextmanager
+def opened(known: Parts) -> Iterator[Retrying]:
+    """A sink that waits for its target."""
+    sink = Retrying(known.sink(), on_trouble=_trouble, wanted=_wanted, sleep=known.clock.sleep)
+    sink.open()
+    try:
+        yield sink
     finally:
         sink.close()
 
 
+def rows_pace(known: Parts, of: int) -> Pace:
+    """This worker's share of the rate that is allowed."""
+
+    def limit() -> float | None:
+        asked = known.settings.now().items_per_second or known.config.backfill.items_per_second
+        return asked / of if asked else None
+
+    return Pace(limit, lambda: known.settings.now().backfill_paused, still_wanted, known.clock)
+
+
+def _with_version(part: Part, migration: Migration) -> Part:
+    """A part that an older moveout has written has none of its own."""
+    return part if part.version else msgspec.structs.replace(part, version=migration.backfill_version)
+
+
+def still_wanted() -> None:
+    """Raises Abandoned when the supervisor that started this worker has vanished."""
+    if not _wanted():
+        raise Abandoned("the service that started this worker is gone")
+
+
 def _while_wanted(into: Deliver) -> Deliver:
     def delivered(changes: Sequence[Change]) -> Sequence[Rejection]:
-        if not _wanted():
-            raise Abandoned("the service that started this worker is gone")
+        still_wanted()
         return into(changes)
 
     return delivered
@@ -66,9 +111,8 @@ def _anchored(known: Parts) -> Migration:
         found = known.control.get("migration", Migration)
         if found is not None and found[0].backfill_version:
             return found[0]
-        if not _wanted():
-            raise Abandoned("the service that started this worker is gone")
-        log.info("waiting_for_anchor", migration=known.config.migration, hint="is `moveout run` up?")
+        still_wanted()
+        log.info("waiting_for_anchor", migration=known.config.name, hint="is `moveout run` up?")
         known.clock.sleep(ANCHOR_POLL_SECONDS)
 
 

@@ -55,6 +55,11 @@ class _File(msgspec.Struct, frozen=True):
     key: str = msgspec.field(name="dataFileS3Key")
 
 
+def version_of(taken_at: float) -> int:
+    """The one version, in microseconds, of rows that were taken at this instant (epoch seconds)."""
+    return int(taken_at - OVERLAP_SECONDS) * MICROS
+
+
 class Export(msgspec.Struct, frozen=True):
     """A full export: which table as of when, and its files."""
 
@@ -67,7 +72,7 @@ class Export(msgspec.Struct, frozen=True):
     @property
     def version(self) -> int:
         """The one version of all its rows, in microseconds."""
-        return int(self.exported_at - OVERLAP_SECONDS) * MICROS
+        return version_of(self.exported_at)
 
 
 def split_url(url: str) -> tuple[str, str]:

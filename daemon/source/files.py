@@ -1,9 +1,9 @@
-"""One data file of an export -> rows, a block at a time: memory is bounded by the block, not by the file."""
+"""One data file of an export -> pages of rows: memory is bounded by the page, not by the file."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from hashlib import md5
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,15 +12,13 @@ from isal import igzip
 from daemon.control import Part
 from daemon.source.export import ExportUnusable, split_url
 from daemon.source.keys import key_reader
+from daemon.source.page import Page, Row
 from sinks.attributes import UnreadableItem
-from sinks.change import Item, Key, KeySchema
+from sinks.change import Item, KeySchema
 
 BLOCK_BYTES = 256 * 1024
 LINE_HEAD, LINE_TAIL = b'{"Item":', b"}"
 UNREADABLE = (ClientError, BotoCoreError)
-
-Row = tuple[Key, Item]
-T = TypeVar("T")
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -50,32 +48,32 @@ def verify(s3: Any, part: Part) -> str:
     return str(answer["ETag"])
 
 
-def rows(s3: Any, part: Part, etag: str, keys: KeySchema) -> Iterator[list[Row]]:
-    """The rows of a verified file of a full export, in blocks.
+def blocks(s3: Any, part: Part, etag: str, read: Callable[[bytes], Row]) -> Iterator[Page]:
+    """The lines of a verified file behind the part's position, through `read`, in pages of about 256 KiB of JSON.
 
-    Raises ExportUnusable, and ClientError or BotoCoreError when S3 is away.
-    """
-    return blocks(s3, part, etag, row_reader(keys))
-
-
-def blocks(s3: Any, part: Part, etag: str, read: Callable[[bytes], T]) -> Iterator[list[T]]:
-    """Every line of a verified file, through `read`, in blocks of about 256 KiB of JSON.
-
-    `read` may raise UnreadableItem. Raises ExportUnusable with the number of the line, and ClientError or
-    BotoCoreError when S3 is away.
+    A position is the number of lines before it: they are unpacked and counted, nothing else. `read` may raise
+    UnreadableItem. Raises ExportUnusable with the number of the line, and ClientError or BotoCoreError when S3 is away.
     """
     bucket, key = split_url(part.name)
     answer = _get(s3, part, Bucket=bucket, Key=key, IfMatch=etag)
-    number = 0
+    number, position = 0, int(part.position or 0)
     for lines in _lines(answer["Body"], part):
-        block = []
-        for line in lines:
-            number += 1
-            try:
-                block.append(read(line))
-            except UnreadableItem as error:
-                raise ExportUnusable(f"{part.name}, line {number}: {error}") from error
-        yield block
+        begin = max(position - number, 0)
+        number += len(lines)
+        if begin < len(lines):
+            left = lines[begin:]
+            rows = _rows(left, number - len(left), part, read)
+            yield Page(rows, str(number), sum(map(len, left)) + len(left))
+
+
+def _rows(lines: list[bytes], before: int, part: Part, read: Callable[[bytes], Row]) -> list[Row]:
+    rows = []
+    for line in lines:
+        try:
+            rows.append(read(line))
+        except UnreadableItem as error:
+            raise ExportUnusable(f"{part.name}, line {before + len(rows) + 1}: {error}") from error
+    return rows
 
 
 def row_reader(keys: KeySchema) -> Callable[[bytes], Row]:

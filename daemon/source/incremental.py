@@ -6,24 +6,22 @@ the target, or another window, has caught such an item in its short life, no win
 rows (ghosts) are left to a sweep; `ranked` says where they are.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from daemon.control import Part
-from daemon.source import files
 from daemon.source.export import ExportUnusable, Summary, iso, read_parts, read_summary
 from daemon.source.keys import key_of, key_reader, key_struct
+from daemon.source.page import Row
 from sinks.attributes import UnreadableItem
-from sinks.change import Item, Key, KeySchema
+from sinks.change import Item, KeySchema
 
 # Both have what an item is now. A view without it would read as the deletion of everything.
 VIEWS = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
 # An item holds at least its key, so an empty image is no image; AWS's own loader reads both as a deletion.
 NO_IMAGE = (b"null", b"{}")
-
-Row = tuple[Key, Item | None]
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -58,19 +56,12 @@ def _times(summary: Summary, manifest: str) -> tuple[float, float]:
     return begin.timestamp(), end.timestamp()
 
 
-def changes(s3: Any, part: Part, etag: str, keys: KeySchema) -> Iterator[list[Row]]:
-    """The rows of a verified file, in blocks: each key with its item, byte for byte, or None when it was deleted.
-
-    Raises ExportUnusable, and ClientError or BotoCoreError when S3 is away.
-    """
-    return files.blocks(s3, part, etag, change_reader(keys))
-
-
 def change_reader(keys: KeySchema) -> Callable[[bytes], Row]:
     """A function from a line `{"Metadata":…,"Keys":{…},"NewImage":{…}}` to a row; it raises UnreadableItem.
 
-    The fields may come in any order. Metadata must be there, for a line that has only keys says "deleted"; what
-    it holds, the time of the write, is not read (see `ranked`).
+    A row is the key with its item, byte for byte, or None when it was deleted. The fields may come in any order.
+    Metadata must be there, for a line that has only keys says "deleted"; what it holds, the time of the write, is
+    not read (see `ranked`).
     """
     line_type = msgspec.defstruct(
         "Line",

@@ -19,8 +19,9 @@ from sink_contract import TEXT_KEYS, deleted, put
 from daemon.control import Conflict, Control
 from daemon.demo.export import write_export
 from daemon.retry import Retrying
+from daemon.source import files
 from daemon.source.export import read_export
-from daemon.source.files import rows, verify
+from daemon.source.pages import Sources, pages
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.sink import CassandraSink
 from sinks.change import Key, newest
@@ -283,8 +284,8 @@ def export(s3):
 
 def read_all(client, manifest):
     parts = read_export(client, manifest).parts
-    blocks = itertools.chain.from_iterable(rows(client, part, verify(client, part), TEXT_KEYS) for part in parts)
-    return {key.sort for block in blocks for key, _ in block}
+    read = itertools.chain.from_iterable(pages(Sources(client, TEXT_KEYS), part) for part in parts)
+    return {key.sort for page in read for key, _ in page.rows}
 
 
 @each_fault
@@ -312,9 +313,9 @@ def test_a_file_that_breaks_off_in_the_middle_is_a_matter_of_the_network(fault, 
     with FaultProxy(port_of(s3)) as proxy:
         client = boto("s3", proxy.port)
         part = max(read_export(client, manifest).parts, key=lambda part: part.items)
-        etag = verify(client, part)
+        etag = files.verify(client, part)
         proxy.slice(1000)  # slow enough to be cut before it is through
-        reading = rows(client, part, etag, TEXT_KEYS)
+        reading = files.blocks(client, part, etag, files.row_reader(TEXT_KEYS))
         assert next(reading)
         FAULTS[fault](proxy)
         with pytest.raises(AWAY):

@@ -5,6 +5,7 @@ one stopped. The exports go by a clock of their own, some seconds off the stream
 """
 
 import random
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +15,7 @@ from daemon.apply import Ways
 from daemon.backfill import load_part
 from daemon.demo.incremental_export import Write, compacted, write_incremental_export
 from daemon.source.incremental import chain, ranked, read_window
+from daemon.source.pages import Sources, pages
 from daemon.source.stream import MICROS, VersionClock
 from sinks.change import Change, Item, Key, KeyAttribute, KeySchema
 from sinks.memory import MemorySink
@@ -138,7 +140,9 @@ def load_as_a_worker(gap, sink, window, version):
     """The files of a window, in any order."""
     for part in gap.chance.sample(window.parts, len(window.parts)):
         given = msgspec.structs.replace(part, version=version)
-        load_part(gap.store, given, KEYS, 0, Ways(None, sink.apply, no_letters), 2, lambda _: None)
+        load_part(
+            partial(pages, Sources(gap.store, KEYS)), given, Ways(None, sink.apply, no_letters), 2, lambda _: None
+        )
 
 
 def name_of(write):

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 from base64 import b64encode
+from functools import partial
 
 import msgspec
 import pytest
@@ -12,11 +13,17 @@ from daemon.apply import Ways
 from daemon.backfill import BackfillIncomplete, Ledger, load_part, load_share, mine, part_names
 from daemon.control import Part, parts_of
 from daemon.dead_letter import TooManyDeadLetters
+from daemon.source.pages import Sources, pages
 from sinks.change import Change, Item, Key, KeyAttribute, KeySchema
 from sinks.sink import Rejection
 
 KEYS = KeySchema(KeyAttribute("id", "S"))
 VERSION = 10**15
+
+
+def reading(store):
+    """How a part is read from this store."""
+    return partial(pages, Sources(store, KEYS))
 
 
 class Export:
@@ -33,13 +40,13 @@ class Export:
         body = gzip.compress(lines)
         self.store.put_object(Bucket="b", Key=f"{number}", Body=body)
         md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        return Part(name=f"s3://b/{number}", md5=md5, items=size)
+        return Part(name=f"s3://b/{number}", md5=md5, items=size, version=VERSION)
 
     def load(self, index=0, of=1, into=None, keep=no_letters):
         def one(part, progress):
             self.loaded.append(part.name)
             deliver = into or self.sink.apply
-            return load_part(self.store, part, KEYS, VERSION, Ways(deliver, deliver, keep), 100, progress)
+            return load_part(reading(self.store), part, Ways(deliver, deliver, keep), 100, progress)
 
         load_share(self.control, 1, index, of, one)
 
@@ -90,7 +97,7 @@ def test_what_a_late_worker_says_of_a_part_that_is_done_changes_nothing():
 def test_a_file_with_fewer_rows_than_the_manifest_says_is_never_done():
     export = Export(10)
     part, revision = export.control.get("g1/part#000000", Part)
-    export.control.put("g1/part#000000", Part(part.name, part.md5, items=11), revision)
+    export.control.put("g1/part#000000", Part(part.name, part.md5, items=11, version=VERSION), revision)
     with pytest.raises(BackfillIncomplete, match="10 items, the manifest says 11"):
         export.load()
     assert not export.parts()[0].done
@@ -128,7 +135,7 @@ def test_heartbeats_that_the_export_caught_are_counted_and_left_out():
     export.store.put_object(Bucket="b", Key="0", Body=body)
     md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
     ways = Ways(export.sink.apply, export.sink.apply, no_letters)
-    done = load_part(export.store, Part("s3://b/0", md5, items=2), KEYS, VERSION, ways, 100, lambda _: None)
+    done = load_part(reading(export.store), Part("s3://b/0", md5, items=2, version=VERSION), ways, 100, lambda _: None)
     assert (done.rows_read, done.applied, done.skipped) == (2, 1, 1)
     assert list(export.sink.changes) == [Key("a")]
 
@@ -152,7 +159,7 @@ def refused(changes):
 def test_changes_of_an_incremental_export_are_applied_at_its_own_version_and_never_loaded():
     store, part = incremental(stamped(b"a", b',"NewImage":{"id":{"S":"a"}}'), stamped(b"b"))
     sink = FlakySink()
-    done = load_part(store, part, KEYS, VERSION, Ways(refused, sink.apply, no_letters), 1, lambda _: None)
+    done = load_part(reading(store), part, Ways(refused, sink.apply, no_letters), 1, lambda _: None)
     assert list(sink.changes.values()) == [
         Change(Key("a"), VERSION - 7, Item(b'{"id":{"S":"a"}}')),
         Change(Key("b"), VERSION - 7, None),
@@ -164,7 +171,7 @@ def test_rows_of_a_full_export_are_loaded_and_a_version_of_their_own_goes_first(
     export, loaded = Export(1), []
     part = Part(**{**msgspec.structs.asdict(export.parts()[0]), "version": VERSION + 7})
     ways = Ways(load=lambda changes: loaded.extend(changes) or (), apply=refused, keep=no_letters)
-    load_part(export.store, part, KEYS, VERSION, ways, 100, lambda _: None)
+    load_part(reading(export.store), part, ways, 100, lambda _: None)
     assert [change.version for change in loaded] == [VERSION + 7]
 
 
@@ -173,15 +180,15 @@ def test_heartbeats_of_an_incremental_export_are_left_out_written_or_deleted():
     written = stamped(beat, b',"NewImage":{"id":{"S":"%s"},"moveout:round":{"N":"1"}}' % beat)
     store, part = incremental(written, stamped(beat + b"2"), stamped(b"b"))
     sink = FlakySink()
-    done = load_part(store, part, KEYS, VERSION, Ways(refused, sink.apply, no_letters), 100, lambda _: None)
+    done = load_part(reading(store), part, Ways(refused, sink.apply, no_letters), 100, lambda _: None)
     assert (done.rows_read, done.applied, done.skipped) == (3, 1, 2)
     assert list(sink.changes) == [Key("b")]
 
 
-def test_an_incremental_export_without_a_rank_is_not_loaded_at_the_version_of_the_backfill():
+def test_a_part_without_a_version_is_not_loaded():
     store, part = incremental(stamped(b"b"), version=0)
-    with pytest.raises(ValueError, match="has no rank"):
-        load_part(store, part, KEYS, VERSION, Ways(refused, refused, no_letters), 100, lambda _: None)
+    with pytest.raises(ValueError, match="has no version"):
+        load_part(reading(store), part, Ways(refused, refused, no_letters), 100, lambda _: None)
 
 
 def test_a_part_that_was_recorded_before_there_were_incremental_exports_is_of_a_full_one():
@@ -200,3 +207,56 @@ def test_shares_are_about_even_by_items():
     parts = part_names([Part(str(n), "", size) for n, size in enumerate(range(1, 101))], 1)
     shares = [sum(parts[name].items for name in mine(parts, index, 4)) for index in range(4)]
     assert max(shares) - min(shares) <= 100
+
+
+def test_shares_are_about_even_by_bytes_where_these_are_known():
+    # One file of large items weighs as much as all the others.
+    sizes = [100, *[10] * 10]
+    parts = part_names([Part(str(n), "", 1, size_bytes=size) for n, size in enumerate(sizes)], 1)
+    shares = [sum(parts[name].size_bytes for name in mine(parts, index, 2)) for index in range(2)]
+    assert shares == [100, 100]
+
+
+class Died(BaseException):
+    pass
+
+
+def test_a_part_goes_on_behind_what_is_accounted_for_and_counts_each_row_once():
+    export = Export(20_000)
+    seen = []
+
+    def dies_at_the_third_page(part, _):
+        def told(done):
+            seen.append(done)
+            export.control.update("g1/part#000000", Part, lambda _: done)
+            if len(seen) == 3:
+                raise Died
+
+        return load_part(reading(export.store), part, Ways(export.sink.apply, refused, no_letters), 5000, told)
+
+    with pytest.raises(Died):
+        load_share(export.control, 1, 0, 1, dies_at_the_third_page)
+    applied = []
+    export.load(into=lambda changes: applied.extend(changes) or ())
+    (part,) = export.parts()
+    assert seen[-1].rows_read > 0
+    assert len(applied) == 20_000 - seen[-1].rows_read
+    assert (part.done, part.rows_read, part.applied, part.position) == (True, 20_000, 20_000, "20000")
+
+
+def test_a_file_in_doubt_is_read_from_its_begin_again():
+    export = Export(10)
+    ledger = Ledger(export.control, "g1/part#000000")
+    begun = msgspec.structs.replace(export.parts()[0], rows_read=4, applied=4, position="4")
+    ledger.write(begun)
+    ledger.fail(begun, "line 5 is unreadable", anew=True)
+    (part,) = export.parts()
+    assert (part.rows_read, part.applied, part.position, part.error) == (0, 0, "", "line 5 is unreadable")
+
+
+def test_a_target_that_refuses_too_much_does_not_cost_what_was_loaded():
+    export = Export(10)
+    ledger = Ledger(export.control, "g1/part#000000")
+    ledger.write(msgspec.structs.replace(export.parts()[0], rows_read=4, applied=4, position="4"))
+    ledger.fail(export.parts()[0], "too many dead letters", anew=False)
+    assert (export.parts()[0].position, export.parts()[0].error) == ("4", "too many dead letters")

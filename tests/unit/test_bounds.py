@@ -5,6 +5,7 @@ import hashlib
 import json
 import tracemalloc
 from base64 import b64encode
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from daemon.backfill import load_part
 from daemon.control import Part, ShardState
 from daemon.kcl.processor import SLICE_BYTES, Claimed, ShardProcessor
 from daemon.source.files import BLOCK_BYTES
+from daemon.source.pages import Sources, pages
 from daemon.source.stream import record_reader
 from sinks.attributes import decode_item, encode_item
 from sinks.change import KeyAttribute, KeySchema
@@ -95,8 +97,8 @@ def test_a_file_of_items_of_400_kb_is_loaded_in_blocks_of_bounded_bytes():
     store.put_object(Bucket="b", Key="k", Body=body)
     md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
     ways = Ways(sink.apply, sink.apply, no_letters)
-    part = Part("s3://b/k", md5, items=300)
-    used = peak_bytes(lambda: load_part(store, part, KEYS, 7, ways, 1000, lambda _: None))
+    part = Part("s3://b/k", md5, items=300, version=7)
+    used = peak_bytes(lambda: load_part(partial(pages, Sources(store, KEYS)), part, ways, 1000, lambda _: None))
     assert used < 12 * MIB
     assert sink.rows == 300
     assert sink.largest_batch <= 2 * (BLOCK_BYTES + ITEM_BYTES)

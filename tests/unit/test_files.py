@@ -11,6 +11,7 @@ from daemon.control import Part
 from daemon.source import files
 from daemon.source.export import ExportUnusable
 from daemon.source.files import row_reader
+from daemon.source.pages import Sources, pages
 from sinks.attributes import UnreadableItem
 from sinks.change import Key, KeyAttribute, KeySchema
 
@@ -26,7 +27,7 @@ def stored(body, md5=None, items=2):
 
 
 def all_rows(store, part):
-    return [row for block in files.rows(store, part, files.verify(store, part), KEYS) for row in block]
+    return [row for page in pages(Sources(store, KEYS), part) for row in page.rows]
 
 
 def test_every_line_is_a_row_with_its_key_and_its_own_bytes():
@@ -63,7 +64,7 @@ def test_a_file_that_is_replaced_after_it_was_checked_is_not_read():
     etag = files.verify(store, part)
     store.put_object(Bucket="b", Key="k", Body=gzip.compress(LINES * 2))
     with pytest.raises(ExportUnusable, match="replaced"):
-        list(files.rows(store, part, etag, KEYS))
+        list(files.blocks(store, part, etag, files.row_reader(KEYS)))
 
 
 @pytest.mark.parametrize("body", [b"plain text", gzip.compress(LINES * 2000)[:-20], b"\x1f\x8b" + b"\x00" * 40])
@@ -94,7 +95,7 @@ def test_s3_that_falls_silent_in_the_middle_is_no_fault_of_the_file(error):
     half = SilentFrom(store.objects["b", "k"][:-20], error)
     store.get_object = lambda **_: {"Body": half, "ETag": etag}
     with pytest.raises(type(error)):
-        list(files.rows(store, part, etag, KEYS))
+        list(files.blocks(store, part, etag, files.row_reader(KEYS)))
 
 
 def test_a_line_that_is_no_item_is_named_with_its_number():

@@ -9,9 +9,9 @@ import pytest
 from fakes import ObjectStore
 
 from daemon.control import Part
-from daemon.source import files
 from daemon.source.export import ExportUnusable, read_export
-from daemon.source.incremental import Window, chain, change_reader, changes, ranked, read_window
+from daemon.source.incremental import Window, chain, change_reader, ranked, read_window
+from daemon.source.pages import Sources, pages
 from sinks.attributes import UnreadableItem
 from sinks.change import Item, Key, KeyAttribute, KeySchema
 
@@ -76,7 +76,7 @@ def exported(folder=FOLDER, data=DATA, body=None, **summary):
 
 
 def all_rows(store, part):
-    return [row for block in changes(store, part, files.verify(store, part), KEYS) for row in block]
+    return [row for page in pages(Sources(store, KEYS), part) for row in page.rows]
 
 
 def test_a_manifest_as_aws_writes_it_is_read():

@@ -1,0 +1,63 @@
+"""What is to be loaded, as of when, and where the stream takes over: one plan for each way in.
+
+A plan is made before anything is written; the anchor makes it durable.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from daemon import preflight
+from daemon.app import Parts
+from daemon.config import Config
+from daemon.control import Part, Sweep
+from daemon.preflight import CheckFailed
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts, each with its version, and what the migration record says of them.
+
+    `origin` tells one backfill from another: a restart with another one in its configuration is refused.
+    """
+
+    origin: str
+    parts: Sequence[Part] = ()
+    exported_at: float = 0  # epoch seconds: everything before is in the parts
+    version: int = 0  # of the rows, in microseconds; 0: not known yet
+    sweep: Sweep | None = None
+    pending: bool = False  # an export is still to be made: the parts follow
+
+
+def origin(config: Config) -> str:
+    """Where the backfill comes from, as the configuration says it."""
+    backfill = config.backfill
+    if not config.loads:
+        return "tail only"
+    if backfill.from_ == "s3-export":
+        return backfill.manifest or backfill.export_arn or "an export that moveout asks for"
+    return "scan" if backfill.from_ == "scan" else f"files in {backfill.files.location if backfill.files else ''}"
+
+
+def plan(known: Parts) -> Plan:
+    """What is to be loaded. Raises CheckFailed, ClientError, BotoCoreError."""
+    if not known.config.loads:
+        return Plan(origin=origin(known.config), exported_at=known.clock.time())
+    manifest = known.config.backfill.manifest
+    if known.config.backfill.from_ == "s3-export" and manifest is not None:
+        return _of_manifest(known, manifest)
+    raise CheckFailed(f"backfill from {origin(known.config)} is not known here")
+
+
+def _of_manifest(known: Parts, manifest: str) -> Plan:
+    export = preflight.export(known.config, manifest, known.facts, known.s3, known.clock.time())
+    return Plan(
+        origin=export.manifest,
+        parts=versioned(export.parts, export.version),
+        exported_at=export.exported_at,
+        version=export.version,
+    )
+
+
+def versioned(parts: Sequence[Part], version: int) -> list[Part]:
+    """The parts, each with the version of its rows."""
+    return [msgspec.structs.replace(part, version=version) for part in parts]

@@ -1,0 +1,190 @@
+"""The sections of the configuration file, each with the options that a person may set."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from sinks.dynamodb.options import TableName
+
+Manifest = Annotated[str, Field(pattern=r"^s3://[^/]+/.+manifest-summary\.json$")]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
+Mode = Literal["backfill", "backfill-and-tail", "tail"]
+FileFormat = Literal["auto", "emr", "scan-json", "items", "csv"]
+
+
+class Section(BaseModel):
+    """A section: unknown options are refused, nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Section):
+    """The DynamoDB table to move."""
+
+    table: TableName
+    region: str
+    endpoint_url: str | None = Field(default=None, description="DynamoDB Local or a VPC endpoint.")
+    streams_endpoint_url: str | None = Field(default=None, description="Default: endpoint_url, else AWS's own.")
+    sts_endpoint_url: str | None = None
+    role_arn: RoleArn | None = Field(default=None, description="Role to take in the table's account.")
+    external_id: str | None = Field(default=None, description="What that role's trust policy asks for.")
+
+
+class ExportRequest(Section):
+    """Where an export that moveout asks for is to be written."""
+
+    bucket: str = Field(min_length=3, max_length=63)
+    prefix: str = Field(default="moveout", max_length=1024)
+    bucket_owner: str | None = Field(default=None, pattern=r"^\d{12}$", description="Account, if it is another one.")
+    kms_key_id: str | None = Field(default=None, description="Of SSE-KMS, in the bucket's region. Default: SSE-S3.")
+    format: Literal["DYNAMODB_JSON", "ION"] = "DYNAMODB_JSON"
+    poll_seconds: float = Field(default=20, ge=0.1, le=600)
+
+
+class Scan(Section):
+    """How the table is scanned, where it has no point-in-time recovery."""
+
+    segments: int = Field(default=16, ge=1, le=1_000_000, description="Parallel segments; resumed one by one.")
+    consistent: bool = Field(default=False, description="Strongly consistent reads, at twice the read units.")
+    read_percent: float | None = Field(default=None, gt=0, le=100, description="Of the table's read capacity.")
+    read_units_per_second: float | None = Field(default=None, gt=0, description="Or: this many, all workers together.")
+    page_items: int | None = Field(default=None, ge=1, description="Limit of one page. Default: 1 MB, as AWS does.")
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "Scan":
+        if self.read_percent is not None and self.read_units_per_second is not None:
+            raise ValueError("give read_percent or read_units_per_second, not both")
+        return self
+
+
+class Files(Section):
+    """Files of an older tool, as backfill without a tail, or before one."""
+
+    location: str = Field(pattern=r"^(s3://[^/]+/.*|/.*)$", description="s3://bucket/prefix, one object, or a folder.")
+    format: FileFormat = "auto"
+    as_of: AwareDatetime | None = Field(default=None, description="When they were taken; the tail begins before.")
+    table_definition: Path | None = Field(default=None, description="CSV: DMS's external table definition (JSON).")
+    table_mappings: Path | None = Field(default=None, description="CSV: DMS's object mappings (JSON).")
+
+    @property
+    def taken_at(self) -> float | None:
+        """Epoch seconds; None where the files have no date."""
+        return self.as_of.timestamp() if isinstance(self.as_of, datetime) else None
+
+
+class Backfill(Section):
+    """Where the rows that exist already come from."""
+
+    from_: Literal["s3-export", "scan", "files"] = Field(default="s3-export", alias="from")
+    manifest: Manifest | None = Field(
+        default=None,
+        description="s3://bucket/prefix/AWSDynamoDB/<export id>/manifest-summary.json of a full export.",
+    )
+    export_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:dynamodb:[^:]+:\d{12}:table/[^/]+/export/.+$",
+        description="Or: the ARN of an export, also of one that is being made.",
+    )
+    export: ExportRequest | None = Field(default=None, description="Or: where moveout lets one be written.")
+    windows: list[Manifest] = Field(
+        default=[], description="Incremental exports that follow the manifest's, where the stream reaches not so far."
+    )
+    scan: Scan = Scan()
+    files: Files | None = None
+    s3_region: str | None = Field(default=None, description="Region of the bucket. Default: the source's.")
+    s3_endpoint_url: str | None = None
+    s3_role_arn: RoleArn | None = Field(default=None, description="Role to take for the bucket. Default: no other.")
+    s3_external_id: str | None = None
+    workers: int = Field(default=2, ge=0, le=64, description="Processes; 0 when a Kubernetes Job does the work.")
+    tables_at_once: int = Field(default=2, ge=1, le=64, description="Of several tables, how many load side by side.")
+    items_per_second: float | None = Field(default=None, gt=0, description="At most so many, all workers together.")
+    batch_rows: int = Field(default=1000, ge=1, le=10_000)
+    clock_margin_seconds: int = Field(
+        default=120,
+        ge=0,
+        le=3600,
+        description="AWS's export clock may be off by a minute: the stream must reach back this far beyond it.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "Backfill":
+        exports = [name for name in ("manifest", "export_arn", "export") if getattr(self, name) is not None]
+        if self.from_ == "s3-export" and len(exports) > 1:
+            raise ValueError(f"one export at a time: give one of {', '.join(exports)}")
+        if self.from_ == "files" and self.files is None:
+            raise ValueError("from: files needs files.location")
+        if self.windows and self.manifest is None:
+            raise ValueError("windows follow a full export that exists: give its manifest too")
+        return self
+
+
+class Tail(Section):
+    """How the stream is read."""
+
+    heartbeat_seconds: float = Field(default=5, ge=0.5, le=60, description="How often lag is proven.")
+    checkpoint_seconds: float = Field(default=1, ge=0.1, le=60)
+    idle_millis: int = Field(default=250, ge=50, le=10_000, description="Pause after an empty page, per shard.")
+    failover_seconds: int = Field(default=10, ge=2, le=120, description="A dead worker's shards are free then.")
+    shard_audit_seconds: int = Field(default=15, ge=1, le=120)
+    jvm_heap_mib: int = Field(default=512, ge=128, le=8192)
+    worker_id: str | None = Field(default=None, description="Stable name of this replica. Default: host name.")
+
+
+class Control(Section):
+    """The table that holds all state of the migration, beside the KCL's own three."""
+
+    table: TableName = "moveout-control"
+    region: str | None = Field(default=None, description="Default: the source's, and so the next four.")
+    endpoint_url: str | None = None
+    sts_endpoint_url: str | None = None
+    role_arn: RoleArn | None = None
+    external_id: str | None = None
+
+
+class DeadLetters(Section):
+    """Where changes go that the target can never store, so that everything else may flow."""
+
+    to: str | None = Field(
+        default=None,
+        pattern=r"^(s3://[^/]+/.*|/.*)$",
+        description="s3://bucket/prefix, or a folder that outlives the container. Default: in the export's bucket.",
+    )
+    limit: int = Field(default=1000, ge=0, description="More are a rule, no exceptions: the shard or file stops.")
+
+
+class Server(Section):
+    """Metrics, health and signals over HTTP. Serves reads only."""
+
+    listen: str = Field(default="127.0.0.1:8080", pattern=r"^[^\s]+:\d{1,5}$")
+
+    @property
+    def host(self) -> str:
+        """The address part."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port part."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class Ready(Section):
+    """When readers may switch."""
+
+    max_lag_seconds: float = Field(default=10, gt=0, description="Longest proven lag that counts as caught up.")
+    stable_for_seconds: float = Field(default=60, ge=0, description="For how long it must have held.")
+
+
+class Signal(Section):
+    """Where the decision is published, beside HTTP and metrics."""
+
+    file: Path | None = Field(default=None, description="A JSON file, replaced atomically at every change.")
+
+
+class Log(Section):
+    """How the service logs."""
+
+    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
