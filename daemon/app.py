@@ -43,7 +43,12 @@ class Parts:
     @cached_property
     def control(self) -> Control:
         """The control table."""
-        return Control(self.dynamodb, self.config.control.table, self.config.name)
+        return Control(self.control_client, self.config.control.table, self.config.name)
+
+    @property
+    def control_client(self) -> Any:
+        """DynamoDB where the control table is."""
+        return self.dynamodb
 
     @cached_property
     def settings(self) -> LiveSettings:

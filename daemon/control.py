@@ -25,6 +25,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from daemon.phase import Phase
+from daemon.sections import Mode
 
 T = TypeVar("T")
 Kind = Literal["full", "incremental", "scan", "files"]
@@ -65,6 +66,7 @@ class Migration(msgspec.Struct, frozen=True):
 
     phase: Phase = Phase.CREATED
     message: str = "created"
+    mode: Mode = "backfill-and-tail"
     epoch: int = 0
     manifest: str = ""
     stream_arn: str = ""

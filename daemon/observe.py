@@ -50,9 +50,10 @@ class Observer:
     def look(self, migration: Migration, *, settled: bool) -> Look:
         """Everything as it is now. `settled`: what must follow the load has been done."""
         now = self._clock.time()
-        found = migration.gap or self._identity(migration)
+        tails = migration.mode != "backfill"
+        found = migration.gap or (self._identity(migration) if tails else None)
         # Nothing can be proven over a gap, and the stream may not be there any more.
-        seen = self._unproven() if found is not None else self._prove(migration)
+        seen = self._prove(migration) if tails and found is None else self._unproven()
         found = found or self._shards(migration, seen, now)
         self._load_parts(migration)
         self._load_letters()
@@ -128,6 +129,11 @@ class Observer:
             dead_letter=dead_letter.first_open(self._letters),
             gap=gap,
             settled=settled,
+            applied=sum(part.applied for part in parts),
+            rejected=sum(part.rejected for part in parts),
+            skipped=sum(part.skipped for part in parts),
+            bytes_read=sum(part.bytes_read for part in parts),
+            estimated=not all(part.counted or part.done for part in parts),
         )
 
     def _rate(self, seen: Observation) -> float:

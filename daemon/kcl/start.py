@@ -34,7 +34,7 @@ def kcl_daemon(known: Parts, config_path: Path) -> StreamsDaemon:
     """Start the KCL. Raises NotAnchored, JarsUnavailable, JavaMissing, UnusableSetting, ClientError."""
     found = known.control.get("migration", Migration)
     if found is None or not found[0].stream_arn:
-        raise NotAnchored(f"migration {known.config.migration!r} has no anchor yet")
+        raise NotAnchored(f"migration {known.config.name!r} has no anchor yet")
     settings = kcl_settings(known.config, found[0].stream_arn, found[0].generation, config_path)
     text = render(settings)
     # A folder of our own: under a name that others can guess, they could put a file with another executable.
@@ -72,10 +72,10 @@ def kcl_settings(config: Config, stream_arn: str, generation: int, config_path: 
     failover_millis = tail.failover_seconds * 1000
     return KclSettings(
         stream_arn=stream_arn,
-        application_name=application_name(config.migration, stream_arn, generation),
+        application_name=application_name(config.name, stream_arn, generation),
         worker_id=worker_id(config),
         region=config.source.region,
-        executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path), str(generation)),
+        executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path), str(generation), config.source.table),
         endpoint_url=config.source.endpoint_url,
         failover_millis=failover_millis,
         # One setting says how patient the replicas are with each other; with its default of 10 s these are

@@ -41,6 +41,11 @@ class Backfill(msgspec.Struct, frozen=True):
     items_done: int
     items_per_second: float
     eta_seconds: float | None
+    items_estimated: bool = False  # items_total is an estimate: some sources cannot tell before their end
+    applied: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    bytes_read: int = 0
 
 
 class Tail(msgspec.Struct, frozen=True):
@@ -78,6 +83,8 @@ class Document(msgspec.Struct, frozen=True):
     tail: Tail
     dead_letters: DeadLetterCounts
     conditions: list[Condition]
+    table: str = ""  # the source's
+    tables: tuple["Document", ...] = ()  # of a migration of several: each by itself, in the order of the configuration
 
 
 class Progress(NamedTuple):
@@ -89,7 +96,9 @@ class Progress(NamedTuple):
     letters: Mapping[str, int]
 
 
-def document(name: str, migration: Migration, seen: Observation, limits: Limits, progress: Progress) -> Document:
+def document(
+    name: str, migration: Migration, seen: Observation, limits: Limits, progress: Progress, table: str = ""
+) -> Document:
     """Pure: the same observations give the same document."""
     lag = cutover.lag_seconds(migration, seen)
     conditions = cutover.conditions(migration, seen, limits)
@@ -115,6 +124,7 @@ def document(name: str, migration: Migration, seen: Observation, limits: Limits,
         tail=progress.tail,
         dead_letters=DeadLetterCounts(**progress.letters),
         conditions=conditions,
+        table=table,
     )
 
 
@@ -136,6 +146,11 @@ def _backfill(seen: Observation, per_second: float) -> Backfill:
         items_done=seen.items_done,
         items_per_second=round(per_second, 1),
         eta_seconds=round(eta, 1) if eta is not None else None,
+        items_estimated=seen.estimated,
+        applied=seen.applied,
+        rejected=seen.rejected,
+        skipped=seen.skipped,
+        bytes_read=seen.bytes_read,
     )
 
 
