@@ -37,6 +37,7 @@ def run(known: Parts, index: int, of: int) -> None:
             index,
             of,
             lambda part, progress: load_one(known, sink, _with_version(part, migration), progress, pace),
+            known.clock.monotonic,
         )
 
 
