@@ -1,7 +1,7 @@
 """Builds the parts from the configuration. The only module that knows everyone."""
 
 import random
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from daemon import aws, preflight
@@ -12,6 +12,7 @@ from daemon.dead_letter import DeadLetters
 from daemon.letter_box import LetterBox, letter_box
 from daemon.preflight import SourceFacts, TableFacts
 from daemon.settings import LiveSettings
+from sinks import access
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
 from sinks.sink import Sink
@@ -28,22 +29,24 @@ class Parts:
     @cached_property
     def dynamodb(self) -> Any:
         """DynamoDB on the source's side."""
-        return aws.dynamodb(self.config.source)
+        return aws.client("dynamodb", aws.source(self.config))
 
     @cached_property
     def streams(self) -> Any:
         """DynamoDB Streams."""
-        return aws.streams(self.config.source)
+        return aws.client("dynamodbstreams", aws.stream(self.config))
 
     @cached_property
     def s3(self) -> Any:
         """S3."""
-        return aws.s3(self.config.source, self.config.backfill)
+        return aws.client("s3", aws.bucket(self.config))
 
     @cached_property
     def control(self) -> Control:
-        """The control table."""
-        return Control(self.dynamodb, self.config.control.table, self.config.name)
+        """The control table: on the source's side, unless the configuration says otherwise."""
+        place = aws.state(self.config)
+        client = self.dynamodb if place == aws.source(self.config) else aws.client("dynamodb", place)
+        return Control(client, self.config.control.table, self.config.name)
 
     @cached_property
     def settings(self) -> LiveSettings:
@@ -92,9 +95,10 @@ class Parts:
             from sinks.cassandra.sink import CassandraSink
 
             return CassandraSink(options.model_copy(update={"create_table": create}), self.keys)
-        from sinks.dynamodb.sink import DynamoDbSink
+        from sinks.dynamodb.sink import DynamoDbSink, connected
 
-        return DynamoDbSink(options.model_copy(update={"create_table": create}), self.keys)
+        connect = partial(connected, session_name=access.session_name(self.config.migration))
+        return DynamoDbSink(options.model_copy(update={"create_table": create}), self.keys, connect)
 
 
 def parts(config: Config) -> Parts:
