@@ -149,7 +149,7 @@ def _assumed(access: Access) -> dict[str, Any]:
     except BotoCoreError as error:
         raise RoleUnavailable(
             message=f"{access.who} cannot be taken, STS in {access.region} cannot be reached: {error}. Check "
-            f"{access.side}.sts_endpoint_url, the network path, and {OWN}"
+            f"the {access.side}'s sts_endpoint_url, the network path, and {OWN}"
         ) from error
     if found is None:
         raise NoCredentials(message=_nothing(access))
@@ -196,7 +196,9 @@ def _grant(access: Access, code: str) -> str:
     if code in _EXPIRED:
         return f"Expired: {OWN}. {_renew(access._replace(role_arn=None))}"
     if code == "RegionDisabledException":
-        return f"STS is not active in {access.region}: set {access.side}.sts_endpoint_url to one in another region"
+        return (
+            f"STS is not active in {access.region}: set the {access.side}'s sts_endpoint_url to one in another region"
+        )
     return advice(access._replace(role_arn=None), "sts", access.region, code) or f"Check the role and {OWN}"
 
 
