@@ -1,7 +1,7 @@
 """Builds the parts from the configuration. The only module that knows everyone."""
 
 import random
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from daemon import aws, preflight
@@ -12,6 +12,7 @@ from daemon.dead_letter import DeadLetters
 from daemon.letter_box import LetterBox, letter_box
 from daemon.preflight import SourceFacts, TableFacts
 from daemon.settings import LiveSettings
+from sinks import access
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
 from sinks.sink import Sink
@@ -28,27 +29,28 @@ class Parts:
     @cached_property
     def dynamodb(self) -> Any:
         """DynamoDB on the source's side."""
-        return aws.dynamodb(self.config.source)
+        return aws.client("dynamodb", aws.source(self.config))
 
     @cached_property
     def streams(self) -> Any:
         """DynamoDB Streams."""
-        return aws.streams(self.config.source)
+        return aws.client("dynamodbstreams", aws.stream(self.config))
 
     @cached_property
     def s3(self) -> Any:
         """S3."""
-        return aws.s3(self.config.source, self.config.backfill)
+        return aws.client("s3", aws.bucket(self.config))
 
     @cached_property
     def control(self) -> Control:
-        """The control table."""
+        """The control table: on the source's side, unless the configuration says otherwise."""
         return Control(self.control_client, self.config.control.table, self.config.name)
 
-    @property
+    @cached_property
     def control_client(self) -> Any:
         """DynamoDB where the control table is."""
-        return self.dynamodb
+        place = aws.state(self.config)
+        return self.dynamodb if place == aws.source(self.config) else aws.client("dynamodb", place)
 
     @cached_property
     def settings(self) -> LiveSettings:
@@ -97,9 +99,10 @@ class Parts:
             from sinks.cassandra.sink import CassandraSink
 
             return CassandraSink(options.model_copy(update={"create_table": create}), self.keys)
-        from sinks.dynamodb.sink import DynamoDbSink
+        from sinks.dynamodb.sink import DynamoDbSink, connected
 
-        return DynamoDbSink(options.model_copy(update={"create_table": create}), self.keys)
+        connect = partial(connected, session_name=access.session_name(self.config.migration))
+        return DynamoDbSink(options.model_copy(update={"create_table": create}), self.keys, connect)
 
 
 def parts(config: Config) -> Parts:

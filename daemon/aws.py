@@ -1,28 +1,81 @@
-"""The AWS clients of the engine: one session, credentials from AWS's own chain."""
+"""The AWS clients of the engine, and whose credentials each side's requests are signed with."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import boto3
 from botocore.config import Config as ClientConfig
 
-from daemon.sections import Backfill, Source
+from daemon.config import Config
+from sinks import access
+from sinks.access import Access
+from sinks.dynamodb.options import DynamoDbOptions
+
+NO_ROLE = "none"
 
 
-def _client(service: str, region: str, endpoint_url: str | None) -> Any:
-    config = ClientConfig(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
-    return boto3.session.Session().client(service, region_name=region, endpoint_url=endpoint_url, config=config)
+class Place(NamedTuple):
+    """Where a service of one side is, and who asks there."""
+
+    access: Access
+    region: str
+    endpoint_url: str | None
 
 
-def dynamodb(source: Source) -> Any:
+def source(config: Config) -> Place:
     """DynamoDB, in the source's account and region."""
-    return _client("dynamodb", source.region, source.endpoint_url)
+    asked = config.source
+    who = Access("source", asked.region, asked.role_arn, asked.external_id, asked.sts_endpoint_url, _name(config))
+    return Place(who, asked.region, asked.endpoint_url)
 
 
-def streams(source: Source) -> Any:
-    """DynamoDB Streams: another service with endpoints of its own."""
-    return _client("dynamodbstreams", source.region, source.endpoint_url)
+def stream(config: Config) -> Place:
+    """DynamoDB Streams: another service with endpoints of its own; an endpoint of a stand-in serves both."""
+    return source(config)._replace(endpoint_url=config.source.streams_endpoint_url or config.source.endpoint_url)
 
 
-def s3(source: Source, backfill: Backfill) -> Any:
+def bucket(config: Config) -> Place:
     """S3, where the export lies."""
-    return _client("s3", backfill.s3_region or source.region, backfill.s3_endpoint_url)
+    backfill, of_source = config.backfill, source(config)
+    region = backfill.s3_region or of_source.region
+    own = (backfill.s3_role_arn, backfill.s3_external_id, backfill.s3_sts_endpoint_url)
+    who = _other(of_source.access, "bucket", region, *own)
+    return Place(who, region, backfill.s3_endpoint_url)
+
+
+def state(config: Config) -> Place:
+    """DynamoDB, where the control table and the KCL's are: what is not said is as for the source."""
+    asked, of_source = config.control, source(config)
+    region = asked.region or of_source.region
+    # An endpoint of the source's region is none of another one's.
+    endpoint_url = asked.endpoint_url or (of_source.endpoint_url if region == of_source.region else None)
+    who = _other(of_source.access, "control", region, asked.role_arn, asked.external_id, asked.sts_endpoint_url)
+    return Place(who, region, endpoint_url)
+
+
+def target(config: Config) -> Place | None:
+    """DynamoDB as the target; None for another kind."""
+    options = config.target
+    if not isinstance(options, DynamoDbOptions):
+        return None
+    from sinks.dynamodb.sink import access_of
+
+    return Place(access_of(options, _name(config)), options.region, options.endpoint_url)
+
+
+def client(service: str, place: Place) -> Any:
+    """A boto3 client. Nothing is asked yet."""
+    config = ClientConfig(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
+    return access.client(place.access, service, place.region, place.endpoint_url, config)
+
+
+def _other(
+    of_source: Access, side: str, region: str, role: str | None, external_id: str | None, sts: str | None
+) -> Access:
+    """The source's access, but for what is said of this side."""
+    if role is None:
+        return of_source._replace(sts_endpoint_url=sts) if sts else of_source
+    arn = None if role == NO_ROLE else role
+    return Access(side, region, arn, external_id, sts or of_source.sts_endpoint_url, of_source.session_name)
+
+
+def _name(config: Config) -> str:
+    return access.session_name(config.migration)

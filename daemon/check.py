@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 
-from daemon import preflight
+from botocore.exceptions import BotoCoreError, ClientError
+
+from daemon import identities, preflight
 from daemon.app import Parts
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
 
 
 def check_all(known: Parts) -> list[Finding]:
-    """Source, export, target, Java; what rests on a failed check is said to be left out."""
-    findings = [_found("source", lambda: _source(known))]
-    if findings[0].good:
+    """Who asks, source, export, target, Java; what rests on a failed check is said to be left out."""
+    findings = [_found(f"identity of {who}", look) for who, look in identities.asked(known.config)]
+    findings.append(_found("source", lambda: _source(known)))
+    if findings[-1].good:
         findings.append(_found("export", lambda: _export(known)))
         findings.append(_found("target", lambda: _target(known)))
     else:
@@ -23,7 +26,7 @@ def check_all(known: Parts) -> list[Finding]:
 def _found(check: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(check, good=True, message=look())
-    except CheckFailed as error:
+    except (CheckFailed, ClientError, BotoCoreError) as error:
         return Finding(check, good=False, message=str(error))
 
 

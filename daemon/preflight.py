@@ -10,6 +10,7 @@ from daemon.gap import StreamIdentity
 from daemon.source import shards
 from daemon.source.export import Export, ExportUnusable, hole, read_export
 from daemon.source.shards import Stream
+from sinks.access import NoCredentials, RoleRefused, RoleUnavailable
 from sinks.change import KeyAttribute, KeySchema
 from sinks.sink import Sink, SinkError, TargetMissing
 
@@ -122,6 +123,8 @@ def _asked(what: str, ask: Callable[[], Any]) -> Any:
         if code == "ResourceNotFoundException":
             raise CheckFailed(f"{what} does not exist: check its name, the region and the account") from error
         raise CheckFailed(f"{what} cannot be read ({code}): {error.response['Error']['Message']}") from error
+    except (RoleRefused, RoleUnavailable, NoCredentials) as error:
+        raise CheckFailed(f"{what} cannot be read: {error}") from error
     except BotoCoreError as error:
         raise CheckFailed(
             f"{what} cannot be reached: {error}. Check endpoint_url, region, credentials and the network path"

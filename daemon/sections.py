@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from sinks.dynamodb.options import TableName
+from sinks.dynamodb.options import ExternalIdOfRole, RoleArn, TableName
 
 Manifest = Annotated[str, Field(pattern=r"^s3://[^/]+/.+manifest-summary\.json$")]
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
+# Where the default is another side's role, "none" says: no role, moveout's own credentials.
+RoleOrNone = Annotated[str, Field(pattern=r"^(none|arn:aws[a-z-]*:iam::\d{12}:role/.+)$")]
 Mode = Literal["backfill", "backfill-and-tail", "tail"]
 FileFormat = Literal["auto", "emr", "scan-json", "items", "csv"]
 
@@ -27,9 +28,9 @@ class Source(Section):
     region: str
     endpoint_url: str | None = Field(default=None, description="DynamoDB Local or a VPC endpoint.")
     streams_endpoint_url: str | None = Field(default=None, description="Default: endpoint_url, else AWS's own.")
-    sts_endpoint_url: str | None = None
+    sts_endpoint_url: str | None = Field(default=None, description="Where role_arn is asked for. Default: AWS's own.")
     role_arn: RoleArn | None = Field(default=None, description="Role to take in the table's account.")
-    external_id: str | None = Field(default=None, description="What that role's trust policy asks for.")
+    external_id: ExternalIdOfRole = Field(default=None, description="What that role's trust policy asks for.")
 
 
 class ExportRequest(Section):
@@ -95,8 +96,11 @@ class Backfill(Section):
     files: Files | None = None
     s3_region: str | None = Field(default=None, description="Region of the bucket. Default: the source's.")
     s3_endpoint_url: str | None = None
-    s3_role_arn: RoleArn | None = Field(default=None, description="Role to take for the bucket. Default: no other.")
-    s3_external_id: str | None = None
+    s3_sts_endpoint_url: str | None = Field(default=None, description="Default: the source's.")
+    s3_role_arn: RoleOrNone | None = Field(
+        default=None, description="Role to take in the bucket's account. Default: the source's. none: no role."
+    )
+    s3_external_id: ExternalIdOfRole = None
     workers: int = Field(default=2, ge=0, le=64, description="Processes; 0 when a Kubernetes Job does the work.")
     tables_at_once: int = Field(default=2, ge=1, le=64, description="Of several tables, how many load side by side.")
     items_per_second: float | None = Field(default=None, gt=0, description="At most so many, all workers together.")
@@ -133,14 +137,16 @@ class Tail(Section):
 
 
 class Control(Section):
-    """The table that holds all state of the migration, beside the KCL's own three."""
+    """The table that holds all state of the migration; the KCL's own three are on the same side."""
 
     table: TableName = "moveout-control"
-    region: str | None = Field(default=None, description="Default: the source's, and so the next four.")
-    endpoint_url: str | None = None
-    sts_endpoint_url: str | None = None
-    role_arn: RoleArn | None = None
-    external_id: str | None = None
+    region: str | None = Field(default=None, description="Default: the source's.")
+    endpoint_url: str | None = Field(default=None, description="Default: the source's, in its region.")
+    sts_endpoint_url: str | None = Field(default=None, description="Default: the source's.")
+    role_arn: RoleOrNone | None = Field(
+        default=None, description="Role to take in the table's account. Default: the source's. none: no role."
+    )
+    external_id: ExternalIdOfRole = None
 
 
 class DeadLetters(Section):

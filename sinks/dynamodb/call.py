@@ -27,14 +27,24 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Calls:
-    """Calls to one endpoint. Safe to share between threads: each has a connection of its own."""
+    """Calls to one endpoint. Safe to share between threads: each has a connection of its own.
 
-    def __init__(self, client: Any, session: Any, timeout_seconds: float) -> None:
+    `explain` has more to say of some error codes: it is added to the service's own words.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        session: Any,
+        timeout_seconds: float,
+        explain: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
         self._endpoint = urlsplit(client.meta.endpoint_url)
         self._url = f"{self._endpoint.scheme}://{self._endpoint.netloc}/"
         self._region = client.meta.region_name
         self._session = session
         self._timeout_seconds = timeout_seconds
+        self._explain = explain
         self._of_thread = threading.local()
         self._open: set[http.client.HTTPConnection] = set()
 
@@ -68,7 +78,7 @@ class Calls:
             raise HTTPClientError(error=error) from error
         if answer.status == http.HTTPStatus.OK:
             return _decode(content)  # type: ignore[no-any-return]
-        raise _client_error(operation, answer.status, content)
+        raise _client_error(operation, answer.status, content, self._explain)
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._of_thread, "connection", None)
@@ -91,7 +101,7 @@ class Calls:
             "Content-Type": "application/x-amz-json-1.0",
         }
         request = AWSRequest("POST", self._url, headers=headers, data=body)
-        # Frozen anew each time: botocore refreshes credentials that are about to expire.
+        # Frozen anew each time: botocore renews a role's credentials that are about to expire (sinks/access.py).
         SigV4Auth(credentials.get_frozen_credentials(), "dynamodb", self._region).add_auth(request)
         return dict(request.headers.items())
 
@@ -110,7 +120,7 @@ class Calls:
         self._of_thread = threading.local()
 
 
-def _client_error(operation: str, status: int, content: bytes) -> ClientError:
+def _client_error(operation: str, status: int, content: bytes, explain: Callable[[str], str | None]) -> ClientError:
     """The service's error as botocore's own class, with the fields that come beside the code."""
     try:
         fields: dict[str, Any] = dict(_decode(content))
@@ -118,5 +128,7 @@ def _client_error(operation: str, status: int, content: bytes) -> ClientError:
         fields = {"message": content[:200].decode(errors="replace")}
     code = str(fields.get("__type", f"HTTP{status}")).rpartition("#")[2]
     message = fields.get("message", fields.get("Message", ""))
-    response: Any = {**fields, "Error": {"Code": code, "Message": message}}
+    more = explain(code)
+    told = f"{str(message).rstrip('.')}. {more}" if more else message
+    response: Any = {**fields, "Error": {"Code": code, "Message": told}}
     return ClientError(response, operation)

@@ -5,6 +5,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from sinks.access import RoleRefused
 from sinks.sink import SinkError, SinkMisconfigured, SinkUnavailable
 
 # A person is needed: no retry makes a table, a right or a credential appear.
@@ -13,6 +14,7 @@ _MISCONFIGURED = frozenset(
         "ResourceNotFoundException",
         "AccessDeniedException",
         "UnrecognizedClientException",
+        "ExpiredTokenException",  # a role's are renewed before that: these are keys that nobody renews
         "MissingAuthenticationTokenException",
         "InvalidSignatureException",
         "IncompleteSignatureException",
@@ -57,6 +59,8 @@ def as_sink_error(error: ClientError | BotoCoreError) -> SinkError:
     """The engine's word for an error that is neither a failed condition nor a rejection."""
     if isinstance(error, NoCredentialsError):
         return SinkMisconfigured(f"no AWS credentials for the target: {error}")
+    if isinstance(error, RoleRefused):
+        return SinkMisconfigured(str(error))
     if isinstance(error, ClientError) and code_of(error) in _MISCONFIGURED:
         return SinkMisconfigured(f"the target refused: {error}")
     return SinkUnavailable(f"{type(error).__name__}: {error}")

@@ -2,10 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 # AWS developer guide, "Naming rules": 3 to 255 of these characters.
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
+# STS API reference, AssumeRole.
+ExternalId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]+$", min_length=2, max_length=1224)]
+
+
+def _of_a_role(external_id: str | None, info: ValidationInfo) -> str | None:
+    role = f"{(info.field_name or '').removesuffix('external_id')}role_arn"
+    if external_id is not None and info.data.get(role, "none") in (None, "none"):
+        raise ValueError(f"is only told to a role: give {role} too, or leave it out")
+    return external_id
+
+
+# Stands behind the role's option, whose name begins as its own does.
+ExternalIdOfRole = Annotated[ExternalId | None, AfterValidator(_of_a_role)]
 
 
 class DynamoDbOptions(BaseModel):
@@ -17,6 +31,9 @@ class DynamoDbOptions(BaseModel):
     table: TableName
     region: str
     endpoint_url: str | None = Field(default=None, description="Alternator, DynamoDB Local, a VPC endpoint.")
+    sts_endpoint_url: str | None = Field(default=None, description="Where role_arn is asked for. Default: AWS's own.")
+    role_arn: RoleArn | None = Field(default=None, description="Role to take in the target's account.")
+    external_id: ExternalIdOfRole = Field(default=None, description="What that role's trust policy asks for.")
     create_table: bool = Field(default=False, description="Create the table when it is missing: keys only.")
     version_attribute: str = Field(
         default="moveout:version",

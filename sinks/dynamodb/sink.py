@@ -8,13 +8,15 @@ that fail: daemon/README.md, "One rule of order".
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
-import boto3
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sinks import access
+from sinks.access import Access
 from sinks.attributes import UnreadableItem
 from sinks.change import Change, Item, Key, KeySchema, newest
 from sinks.dynamodb.call import Calls
@@ -28,24 +30,33 @@ CONDITION_FAILED = "ConditionalCheckFailed"
 CONFLICTS_MAX = 20
 
 
-def connected(options: DynamoDbOptions, keys: KeySchema) -> tuple[Calls, Executor]:
+def access_of(options: DynamoDbOptions, session_name: str) -> Access:
+    """Whose credentials the target is written with."""
+    return Access(
+        "target", options.region, options.role_arn, options.external_id, options.sts_endpoint_url, session_name
+    )
+
+
+def connected(options: DynamoDbOptions, keys: KeySchema, session_name: str = "moveout") -> tuple[Calls, Executor]:
     """The calls to a target whose tables are in order, and the threads that make them.
 
-    Raises SinkMisconfigured, SinkUnavailable.
+    `session_name` is what CloudTrail shows where a role is taken. Raises SinkMisconfigured, SinkUnavailable.
     """
-    session = boto3.session.Session()
-    client = session.client(
+    asker = access_of(options, session_name)
+    client = access.client(
+        asker,
         "dynamodb",
-        region_name=options.region,
-        endpoint_url=options.endpoint_url,
-        config=Config(
+        options.region,
+        options.endpoint_url,
+        Config(
             connect_timeout=options.request_timeout_seconds,
             read_timeout=options.request_timeout_seconds,
             retries={"mode": "standard", "total_max_attempts": 4},
         ),
     )
     prepare(client, options, keys)
-    calls = Calls(client, session, options.request_timeout_seconds)
+    explain = partial(access.advice, asker, "dynamodb", options.region)
+    calls = Calls(client, access.session(asker), options.request_timeout_seconds, explain)
     return calls, ThreadPoolExecutor(options.concurrency, thread_name_prefix="dynamodb-sink")
 
 
