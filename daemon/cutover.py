@@ -27,6 +27,8 @@ class Observation(NamedTuple):
     dead_letter: str | None = None  # the oldest that waits for a decision, in a sentence
     gap: str | None = None  # what the stream has lost
     settled: bool = False  # what must follow the load has been done
+    export: str = ""  # where the export stands that the parts are waited for from, in a sentence
+    export_failed: bool = False  # it needs a person
 
 
 class Limits(NamedTuple):
@@ -89,6 +91,9 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
 
 def _backfill_complete(migration: Migration, seen: Observation) -> Condition:
     complete = migration.phase is Phase.REPLICATING
+    if migration.pending and migration.phase is Phase.ANCHORED:
+        reason = "ExportFailed" if seen.export_failed else "ExportPending"
+        return Condition("BackfillComplete", status=False, reason=reason, message=seen.export)
     message = f"{seen.items_done} of {seen.items_total} items in {seen.parts_done} of {seen.parts_total} files"
     if seen.part_error and not complete:
         return Condition("BackfillComplete", status=False, reason="PartFailed", message=seen.part_error)
@@ -116,13 +121,22 @@ def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration
         return _resync(msgspec.structs.replace(migration, gap=migration.gap or seen.gap))
     if seen.settled and not migration.settled:
         migration = msgspec.structs.replace(migration, settled=True)
-    if migration.phase is Phase.ANCHORED:
+    if migration.phase is Phase.ANCHORED and migration.pending:
+        return _to(migration, Phase.ANCHORED, _pending(seen))
+    if migration.phase is Phase.ANCHORED and seen.parts_total == migration.parts:
         return _to(migration, Phase.BACKFILLING, f"loading {seen.items_total} items from {seen.parts_total} files")
     if migration.phase is Phase.BACKFILLING and backfill_accounted(migration, seen) and migration.settled:
         return _to(migration, Phase.REPLICATING, f"all {seen.items_total} items are loaded; catching up")
     if migration.phase is Phase.REPLICATING:
         return _readiness(migration, seen, limits)
     return migration
+
+
+def _pending(seen: Observation) -> str:
+    """No figures: the sentence of a decision changes when the decision does; the condition has them."""
+    if seen.export_failed:
+        return f"the export needs a person, while the stream is followed: {seen.export}"
+    return "the stream is followed while the export is made"
 
 
 def _to(migration: Migration, phase: Phase, message: str) -> Migration:
