@@ -4,6 +4,7 @@ ExportTableToPointInTime, DescribeExport and ListExports of the API reference. C
 to the stand-in of `daemon/demo/servers/export_api.py`; not run on AWS.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -91,12 +92,19 @@ def made_before(dynamodb: Any, table_arn: str, client_token: str) -> str | None:
 
     For a request so old that AWS has forgotten its token: the same request would make a second export.
     """
-    pages = dynamodb.get_paginator("list_exports").paginate(TableArn=table_arn)
-    for summary in (summary for page in pages for summary in page["ExportSummaries"]):
-        arn: str = summary["ExportArn"]
-        if described(dynamodb, arn).token == client_token:
-            return arn
-    return None
+    arns = _exports_of(dynamodb, table_arn)
+    return next((arn for arn in arns if described(dynamodb, arn).token == client_token), None)
+
+
+def _exports_of(dynamodb: Any, table_arn: str) -> Iterator[str]:
+    """Those of the last 90 days. botocore has no paginator for them."""
+    more: dict[str, str] = {}
+    while True:
+        page = dynamodb.list_exports(TableArn=table_arn, **more)
+        yield from (summary["ExportArn"] for summary in page["ExportSummaries"])
+        if not page.get("NextToken"):
+            return
+        more = {"NextToken": page["NextToken"]}
 
 
 def refused(error: ClientError, table: str) -> Refusal:

@@ -64,9 +64,12 @@ class ExportApi:
             raise found
         return {"ExportDescription": found}
 
-    def get_paginator(self, _):
-        summaries = [{"ExportArn": arn} for arn in self.exports]
-        return SimpleNamespace(paginate=lambda **_: [{"ExportSummaries": summaries}])
+    def list_exports(self, *, TableArn, NextToken="0"):  # noqa: N803
+        """One to a page."""
+        assert TableArn == TABLE_ARN
+        arns, number = list(self.exports), int(NextToken)
+        more = {"NextToken": str(number + 1)} if number + 1 < len(arns) else {}
+        return {"ExportSummaries": [{"ExportArn": arn} for arn in arns[number : number + 1]], **more}
 
     def describe_continuous_backups(self, **_):
         found = {"PointInTimeRecoveryStatus": self.recovery}
