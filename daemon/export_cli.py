@@ -1,10 +1,13 @@
 """`moveout export`: where the export stands that the move waits for, and another attempt."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daemon.terminal import DEFAULT_CONFIG, ConfigOption, configured, guarded, out
+
+if TYPE_CHECKING:  # the command line is up before the clients of AWS are
+    from daemon.app import Parts
 
 
 def export(
@@ -20,15 +23,18 @@ def export(
     settings = configured(config)
 
     def act() -> None:
-        from daemon import exporting
         from daemon.app import parts
 
-        known = parts(settings)
-        if again:
-            told = f"attempt {exporting.again(known.control).attempt} will be asked for by the service"
-        else:
-            found = known.control.get(exporting.RECORD, exporting.Job)
-            told = exporting.told(found[0] if found else None, known.clock.time())
-        out.print(told, markup=False, highlight=False, soft_wrap=True)
+        out.print(answer(parts(settings), again=again), markup=False, highlight=False, soft_wrap=True)
 
     guarded(act)
+
+
+def answer(known: "Parts", *, again: bool) -> str:
+    """What the command says. Raises CheckFailed when no other attempt is needed, Conflict, and what AWS does."""
+    from daemon import exporting
+
+    if again:
+        return f"attempt {exporting.again(known.control).attempt} will be asked for by the service"
+    found = known.control.get(exporting.RECORD, exporting.Job)
+    return exporting.told(found[0] if found else None, known.clock.time())

@@ -5,11 +5,14 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+import yaml
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
 from daemon import anchor, exporting
 from daemon.app import parts
+from daemon.cli import app as cli
 from daemon.config import Config
 from daemon.control import Migration, Part, parts_of
 from daemon.demo.incremental_export import Write
@@ -211,13 +214,17 @@ def test_a_move_asks_for_its_export_and_a_restart_finds_it_again(aws):
     assert migration.exported_at == request["ExportTime"] == job.export_time
 
 
-def test_a_bucket_that_is_missing_is_told_and_after_it_was_made_another_attempt_ends_well(aws):
+def test_a_bucket_that_is_missing_is_told_and_after_it_was_made_another_attempt_ends_well(aws, tmp_path):
     known = moving(aws, bucket=f"{aws.name}-later")
     anchor.anchor(known)
     job = advanced(known, lambda state: state == "failed")
     assert "S3NoSuchBucket" in job.message
     aws.store.create_bucket(Bucket=f"{aws.name}-later")
-    exporting.again(known.control)
+    path = tmp_path / "moveout.yaml"
+    path.write_text(yaml.safe_dump(known.config.model_dump(mode="json", by_alias=True, exclude_none=True)))
+    for words, said in (([], "make the bucket"), (["--again"], "attempt 2 will be asked for")):
+        result = CliRunner().invoke(cli, ["export", "--config", str(path), *words])
+        assert (result.exit_code, said in result.stdout) == (0, True), result.output
     advanced(known, lambda state: state == "accepted")
     assert len(aws.api.asked) == 2
 

@@ -2,10 +2,16 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
+from fakes import ObjectStore
 from unit.managed_export import MARGIN, NOW, ROWS, TABLE_ARN, Move, answer
 
-from daemon import exporting
+from daemon import anchor, exporting, resync
+from daemon.control import Migration, Sweep
+from daemon.demo.export import write_export
+from daemon.demo.incremental_export import Record, write_incremental_export
+from daemon.phase import Phase
 from daemon.plan import plan
 from daemon.preflight import CheckFailed
 from daemon.source.export import version_of
@@ -108,3 +114,87 @@ def test_an_export_of_somebody_else_that_fails_waits_for_a_person_and_is_looked_
     exporting.again(move.control)
     assert move.advance(1).state == "running"
     assert move.api.requests == []
+
+
+# a full export and its windows
+
+HOUR = 3600
+FULL_AT = NOW // 1 - 3 * HOUR
+
+
+def windowed(*cuts, full_at=FULL_AT, stream_age=HOUR):
+    """A full export, and windows of these hours before now."""
+    store = ObjectStore()
+    full = write_export(store, "bbb", "p", TABLE_ARN, ROWS, files=2, export_time=datetime.fromtimestamp(full_at, UTC))
+    record = Record(1, {"id": {"S": "1"}}, {"id": {"S": "1"}})
+    windows = [
+        write_incremental_export(store, "bbb", "p", TABLE_ARN, [record], from_time=begin, to_time=end, files=2)
+        for begin, end in cuts
+    ]
+    move = Move(manifest=full, windows=windows)
+    move.known.s3 = store
+    move.known.facts.stream.created_at = NOW - stream_age
+    return move
+
+
+def test_a_full_export_with_windows_that_touch_is_loaded_below_them_and_nothing_is_swept():
+    end = FULL_AT + 2 * HOUR + 600
+    made = plan(windowed((FULL_AT + HOUR, end), (FULL_AT, FULL_AT + HOUR)).known)
+    base = version_of(end)
+    assert [(part.kind, part.version) for part in made.parts] == [
+        ("full", base - 3),
+        ("incremental", base - 2),
+        ("incremental", base - 1),
+    ]
+    assert (made.version, made.exported_at, made.sweep) == (base, end, None)
+
+
+def test_windows_that_overlap_are_swept_by_asking_the_source():
+    end = FULL_AT + 2 * HOUR + 600
+    made = plan(windowed((FULL_AT - 1, end)).known)
+    base = version_of(end)
+    assert made.sweep == Sweep(below=base - 1, at=base, since=0, ask_source=True)
+
+
+@pytest.mark.parametrize(
+    ("cuts", "told"),
+    [
+        ([(FULL_AT + 1, FULL_AT + 2 * HOUR + 600)], "changes of 1.000 s are in neither"),
+        ([(FULL_AT, FULL_AT + HOUR), (FULL_AT + HOUR + 1, FULL_AT + 2 * HOUR + 600)], "changes of 1 s are in neither"),
+        ([(FULL_AT, FULL_AT + 2 * HOUR)], "the last of backfill.windows: the export is as of"),
+        ([(FULL_AT - HOUR, FULL_AT)], "Leave it out"),
+    ],
+)
+def test_windows_with_a_hole_anywhere_between_the_full_export_and_the_stream_are_refused(cuts, told):
+    with pytest.raises(CheckFailed, match=told):
+        plan(windowed(*cuts).known)
+
+
+def test_a_full_export_in_the_place_of_a_window_is_refused():
+    move = windowed((FULL_AT, FULL_AT + 2 * HOUR + 600))
+    backfill = move.known.config.backfill
+    spoiled = backfill.model_copy(update={"windows": [backfill.manifest]})
+    move.known.config = move.known.config.model_copy(update={"backfill": spoiled})
+    with pytest.raises(CheckFailed, match="is of a FULL_EXPORT"):
+        plan(move.known)
+
+
+def test_a_restart_with_other_windows_is_refused():
+    move = windowed((FULL_AT, FULL_AT + 2 * HOUR + 600))
+    migration = move.anchored()
+    anchor.unchanged(move.known, migration)
+    fewer = move.known.config.backfill.model_copy(update={"windows": []})
+    move.known.config = move.known.config.model_copy(update={"backfill": fewer})
+    with pytest.raises(CheckFailed, match="was begun with"):
+        anchor.unchanged(move.known, migration)
+
+
+def test_a_resync_puts_an_end_to_the_waiting_for_an_export():
+    move = Move()
+    move.anchored()
+    lost = {"phase": Phase.NEEDS_RESYNC, "gap": "trimmed"}
+    move.control.update("migration", Migration, lambda known: msgspec.structs.replace(known, **lost))
+    at = datetime.fromtimestamp(NOW, UTC)
+    healed = resync.by_full_export(move.known, write_export(move.store, "bbb", "p", TABLE_ARN, ROWS, export_time=at))
+    assert (healed.pending, healed.phase, healed.parts > 0) == (False, Phase.ANCHORED, True)
+    assert move.advance(MARGIN + 1) is None
