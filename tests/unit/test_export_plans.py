@@ -7,7 +7,7 @@ import pytest
 from fakes import ObjectStore
 from unit.managed_export import MARGIN, NOW, ROWS, TABLE_ARN, Move, answer
 
-from daemon import anchor, exporting, resync
+from daemon import anchor, check, exporting, resync
 from daemon.control import Migration, Sweep
 from daemon.demo.export import write_export
 from daemon.demo.incremental_export import Record, write_incremental_export
@@ -198,3 +198,9 @@ def test_a_resync_puts_an_end_to_the_waiting_for_an_export():
     healed = resync.by_full_export(move.known, write_export(move.store, "bbb", "p", TABLE_ARN, ROWS, export_time=at))
     assert (healed.pending, healed.phase, healed.parts > 0) == (False, Phase.ANCHORED, True)
     assert move.advance(MARGIN + 1) is None
+
+
+def test_the_check_says_that_the_export_is_still_to_be_made_and_touches_nothing():
+    move = Move()
+    assert "loaded when AWS has made it" in check._export(move.known)
+    assert (move.api.requests, move.control.records) == ([], {})
