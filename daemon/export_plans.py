@@ -15,7 +15,9 @@ from daemon.source.incremental import Window, read_window
 def to_be_made(known: Parts) -> Plan:
     """The export is asked for behind the anchor, so everything before now will be in it. Raises CheckFailed."""
     preflight.recovery(known.config, known.dynamodb)
-    return Plan(origin=origin(known.config), exported_at=known.clock.time(), pending=True)
+    # A clock of ours that is slow must not date the export before a stream that has just been enabled.
+    created_at = known.facts.stream.created_at if known.config.tails else 0.0
+    return Plan(origin=origin(known.config), exported_at=max(known.clock.time(), created_at), pending=True)
 
 
 def of_arn(known: Parts, arn: str) -> Plan:

@@ -115,7 +115,7 @@ def _planned(known: Parts, migration: Migration, job: Job) -> Job:
 
 def earliest(known: Parts, migration: Migration) -> int:
     """The first second that the export may be as of: AWS's clock may be off by the margin."""
-    return math.ceil(migration.anchored_at + known.config.backfill.clock_margin_seconds)
+    return math.ceil(max(migration.anchored_at, migration.exported_at) + known.config.backfill.clock_margin_seconds)
 
 
 def _asking(known: Parts, _migration: Migration, job: Job) -> Job:

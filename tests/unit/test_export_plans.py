@@ -26,6 +26,15 @@ def test_the_anchor_comes_first_and_the_export_is_asked_for_behind_it():
     assert move.api.requests[0]["ExportTime"] >= migration.anchored_at + MARGIN
 
 
+def test_a_slow_clock_does_not_date_the_export_before_the_begin_of_a_stream_enabled_a_moment_ago():
+    move = Move()
+    move.known.facts.stream.created_at = NOW + 300
+    move.anchored()
+    assert move.advance(300 + MARGIN - 1) is None
+    move.advance(3)
+    assert move.api.requests[0]["ExportTime"] >= NOW + 300 + MARGIN
+
+
 def test_without_point_in_time_recovery_the_move_does_not_begin_and_the_command_is_told():
     move = Move()
     move.api.recovery = "DISABLED"
