@@ -40,6 +40,8 @@ def _source(known: Parts) -> str:
 
 def _export(known: Parts) -> str:
     made = plan(known)
+    if made.pending:
+        return f"{made.origin}; its files are loaded when AWS has made it, and the stream is followed meanwhile"
     items = sum(part.items for part in made.parts)
     return f"{items} items in {len(made.parts)} files; it joins the stream without a hole"
 

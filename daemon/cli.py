@@ -9,6 +9,7 @@ import typer
 
 from daemon import __version__
 from daemon.config import Config
+from daemon.export_cli import export
 from daemon.letters_cli import letters
 from daemon.terminal import (
     DEFAULT_CONFIG,
@@ -46,6 +47,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001  typer's callback
 
 
 app.add_typer(letters, name="dead-letter")
+app.command()(export)
 
 
 @app.callback()

@@ -11,6 +11,7 @@ vanish at any instruction: nothing is kept in the daemon.
 | `settings`       | a person, the CLI     | limits and pauses, set while it runs                         |
 | `dead#<id>`      | who met the rejection | a change that the target refuses, and what became of it      |
 | `proof`          | the leader            | round of proof and the instant that is proven                |
+| `export`         | the leader, a person  | the export that is waited for (`daemon/exporting.py`)        |
 | `leader`         | every replica         | who leads, until when                                        |
 | `signal`         | the leader            | the published document                                       |
 

@@ -32,6 +32,8 @@ class Observation(NamedTuple):
     skipped: int = 0
     bytes_read: int = 0  # of what was loaded, unpacked
     estimated: bool = False  # items_total is no promise: some parts do not know how many they have
+    export: str = ""  # where the export stands that the parts are waited for from, in a sentence
+    export_failed: bool = False  # it needs a person
 
 
 class Limits(NamedTuple):
@@ -104,6 +106,9 @@ def _target_available(seen: Observation) -> Condition:
 
 def _backfill_complete(migration: Migration, seen: Observation) -> Condition:
     complete = migration.phase in (Phase.REPLICATING, Phase.LOADED)
+    if migration.pending and migration.phase is Phase.ANCHORED:
+        reason = "ExportFailed" if seen.export_failed else "ExportPending"
+        return Condition("BackfillComplete", status=False, reason=reason, message=seen.export)
     total = f"{'about ' if seen.estimated else ''}{seen.items_total}"
     message = f"{seen.items_done} of {total} items in {seen.parts_done} of {seen.parts_total} parts"
     if seen.part_error and not complete:
@@ -132,10 +137,12 @@ def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration
         return _resync(msgspec.structs.replace(migration, gap=migration.gap or seen.gap))
     if seen.settled and not migration.settled:
         migration = msgspec.structs.replace(migration, settled=True)
+    if migration.phase is Phase.ANCHORED and migration.pending:
+        return _to(migration, Phase.ANCHORED, _pending(seen))
     if migration.phase is Phase.ANCHORED and migration.mode == "tail" and not migration.parts:
         migration = msgspec.structs.replace(migration, settled=True)
         return _to(migration, Phase.REPLICATING, "nothing to load; following the stream")
-    if migration.phase is Phase.ANCHORED:
+    if migration.phase is Phase.ANCHORED and seen.parts_total == migration.parts:
         about = "about " if seen.estimated else ""
         return _to(migration, Phase.BACKFILLING, f"loading {about}{seen.items_total} items in {seen.parts_total} parts")
     if migration.phase is Phase.BACKFILLING and backfill_accounted(migration, seen) and migration.settled:
@@ -146,6 +153,13 @@ def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration
     if migration.phase is Phase.REPLICATING:
         return _readiness(migration, seen, limits)
     return migration
+
+
+def _pending(seen: Observation) -> str:
+    """No figures: the sentence of a decision changes when the decision does; the condition has them."""
+    if seen.export_failed:
+        return f"the export needs a person, while the stream is followed: {seen.export}"
+    return "the stream is followed while the export is made"
 
 
 def _to(migration: Migration, phase: Phase, message: str) -> Migration:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from daemon import dead_letter, gap, preflight
+from daemon import dead_letter, exporting, gap, preflight
 from daemon.app import Parts
 from daemon.control import Migration, Part, Proof, ShardState, parts_of
 from daemon.cutover import Observation
@@ -58,6 +58,8 @@ class Observer:
         self._load_parts(migration)
         self._load_letters()
         observation = self._observation(now, seen, gap=found, settled=settled)
+        if exporting.pending(migration):
+            observation = self._with_export(observation)
         return Look(observation, seen, dead_letter.counts(self._letters), self._rate(observation))
 
     def _identity(self, migration: Migration) -> str | None:
@@ -135,6 +137,12 @@ class Observer:
             bytes_read=sum(part.bytes_read for part in parts),
             estimated=not all(part.counted or part.done for part in parts),
         )
+
+    def _with_export(self, seen: Observation) -> Observation:
+        found = self._control.get(exporting.RECORD, exporting.Job)
+        job = found[0] if found and found[0].generation == self.generation else None
+        failed = job is not None and job.state == "failed"
+        return seen._replace(export=exporting.told(job, seen.now), export_failed=failed)
 
     def _rate(self, seen: Observation) -> float:
         """Items per second over the last seconds."""

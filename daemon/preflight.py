@@ -9,6 +9,7 @@ from daemon.config import Config
 from daemon.gap import StreamIdentity
 from daemon.source import shards
 from daemon.source.export import Export, ExportUnusable, hole, read_export
+from daemon.source.export_request import recovery_command
 from daemon.source.shards import Stream
 from sinks.access import NoCredentials, RoleRefused, RoleUnavailable
 from sinks.change import KeyAttribute, KeySchema
@@ -84,6 +85,15 @@ def _keys(description: Any) -> KeySchema:
 
 def export(config: Config, manifest: str, facts: SourceFacts, s3: Any, now: float) -> Export:
     """The export is whole, of this table, and joins the stream without a hole. Raises CheckFailed."""
+    found = full_export(config, manifest, s3)
+    missing = hole(found.exported_at, facts.stream.created_at, now, config.backfill.clock_margin_seconds)
+    if missing is not None:
+        raise CheckFailed(f"{manifest}: {missing}")
+    return found
+
+
+def full_export(config: Config, manifest: str, s3: Any) -> Export:
+    """The export is whole and of this table. Raises CheckFailed."""
     try:
         found: Export = _asked(f"export {manifest}", lambda: read_export(s3, manifest))
     except ExportUnusable as error:
@@ -93,10 +103,20 @@ def export(config: Config, manifest: str, facts: SourceFacts, s3: Any, now: floa
             f"{manifest} is an export of {found.table_arn}, the source is {config.source.table!r}: "
             "set backfill.manifest to an export of that table"
         )
-    missing = hole(found.exported_at, facts.stream.created_at, now, config.backfill.clock_margin_seconds)
-    if missing is not None:
-        raise CheckFailed(f"{manifest}: {missing}")
     return found
+
+
+def recovery(config: Config, dynamodb: Any) -> None:
+    """Point-in-time recovery is on: AWS makes its exports from it. Raises CheckFailed."""
+    name = config.source.table
+    what = f"point-in-time recovery of {name!r} (dynamodb:DescribeContinuousBackups)"
+    answer = _asked(what, lambda: dynamodb.describe_continuous_backups(TableName=name))
+    found = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+    if found.get("PointInTimeRecoveryStatus") != "ENABLED":
+        raise CheckFailed(
+            f"point-in-time recovery of {name!r} is off, and AWS exports from nothing else. Enable it: "
+            f"{recovery_command(name)}; or choose backfill.from: scan"
+        )
 
 
 def target(sink: Sink, *, will_create: bool) -> str:

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import anchor, beside, cutover, gap
+from daemon import anchor, beside, cutover, exporting, gap
 from daemon.app import Parts
 from daemon.control import Conflict, Control, Migration
 from daemon.cutover import Limits
@@ -59,6 +59,7 @@ class Service:
         self._fault: str | None = "starting"
         self._restarts = 0  # of the KCL, in generations that a resync has put an end to
         self._letters = processes.beside("dead-letters", self._settle_letters, LETTERS_SECONDS)
+        self._export = processes.beside("export", lambda: exporting.advance(known), exporting.poll_seconds(known))
         self._begin_generation(Migration())
 
     def _begin_generation(self, migration: Migration) -> None:
@@ -177,6 +178,8 @@ class Service:
         look = self._observer.look(migration, settled=self._settling.done)
         if cutover.to_be_settled(migration, look.observation):
             self._settling.start()
+        if exporting.pending(migration):
+            self._export.start()
         if look.observation.dead_letter is not None:
             self._letters.start()
         decided = cutover.decide(migration, look.observation, self._limits)

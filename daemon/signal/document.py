@@ -120,7 +120,7 @@ def document(
             proof="heartbeat",
             round=progress.proof_round,
         ),
-        backfill=_backfill(seen, progress.items_per_second),
+        backfill=_backfill(migration, seen, progress.items_per_second),
         tail=progress.tail,
         dead_letters=DeadLetterCounts(**progress.letters),
         conditions=conditions,
@@ -131,14 +131,15 @@ def document(
 def _sentence(migration: Migration, conditions: list[Condition]) -> str:
     """Why it is where it is: the decision's sentence, or what is waited for now, with today's figures."""
     failed = next((condition for condition in conditions if not condition.status), None)
-    if migration.phase is not Phase.REPLICATING or failed is None:
+    waits = migration.phase is Phase.REPLICATING or (migration.pending and migration.phase is Phase.ANCHORED)
+    if not waits or failed is None:
         return migration.message
     return f"waiting for {failed.type}: {failed.message}"
 
 
-def _backfill(seen: Observation, per_second: float) -> Backfill:
+def _backfill(migration: Migration, seen: Observation, per_second: float) -> Backfill:
     left = seen.items_total - seen.items_done
-    eta = left / per_second if per_second > 0 and left else (0.0 if not left else None)
+    eta = left / per_second if per_second > 0 and left else (0.0 if not (left or migration.pending) else None)
     return Backfill(
         parts_total=seen.parts_total,
         parts_done=seen.parts_done,
