@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from daemon import preflight
+from daemon import files_plan, preflight
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Part, Sweep
@@ -45,6 +45,8 @@ def plan(known: Parts) -> Plan:
     manifest = known.config.backfill.manifest
     if known.config.backfill.from_ == "s3-export" and manifest is not None:
         return _of_manifest(known, manifest)
+    if known.config.backfill.from_ == "files":
+        return _of_files(known)
     raise CheckFailed(f"backfill from {origin(known.config)} is not known here")
 
 
@@ -55,6 +57,16 @@ def _of_manifest(known: Parts, manifest: str) -> Plan:
         parts=versioned(export.parts, export.version),
         exported_at=export.exported_at,
         version=export.version,
+    )
+
+
+def _of_files(known: Parts) -> Plan:
+    found = files_plan.look(known)
+    return Plan(
+        origin=origin(known.config),
+        parts=versioned(found.parts, found.version),
+        exported_at=found.taken_at,
+        version=found.version,
     )
 
 
