@@ -75,8 +75,8 @@ def _without_braces(name: str, line: bytes) -> str:
         return "emr"
     if b"\x01" in line:
         raise DamagedFile(
-            "has columns between \\x01, as Hive writes them with a column mapping: they have no types. Export the table "
-            "without a column mapping"
+            "has columns between \\x01, as Hive writes them with a column mapping: they have no types. Export the "
+            "table without a column mapping"
         )
     if re.search(r"\.csv(\.[a-z0-9]+)?$", name, re.IGNORECASE):
         return "csv"

@@ -82,7 +82,7 @@ class _Documents:
 
     def _opened(self, token: bytes, start: int, end: int, *, among: bool) -> None:
         if among:
-            self._between(start, b",")
+            self._between(start, b"," if self._items else b"")
             if token != b"{":
                 raise DamagedFile(f"line {self._line}: an item was expected, found a list")
         named = self._depth == 1 and self._name == b'"Items"'
@@ -107,10 +107,10 @@ class _Documents:
         return None
 
     def _between(self, start: int, wanted: bytes) -> None:
-        """Nothing but a comma stands between two items."""
+        """Nothing but one comma stands between two items."""
         found = self._take(start).strip()
-        if found not in (b"", wanted):
-            raise DamagedFile(f"line {self._line}: an item was expected, found {found[:40]!r}")
+        if found != wanted:
+            raise DamagedFile(f"line {self._line}: items and commas between them were expected, found {found[:40]!r}")
 
     def _take(self, to: int) -> bytes:
         taken = self._buffer[self._kept : to]
@@ -135,8 +135,11 @@ class _Documents:
 
     def close(self) -> None:
         """The file ends here."""
-        if self._depth or self._buffer[self._kept :].strip():
+        rest = self._buffer[self._kept :].strip()
+        if self._depth:
             raise DamagedFile(f"line {self._line}: the document ends in the middle: it was cut short, copy it again")
+        if rest:
+            raise DamagedFile(f"line {self._line}: nothing was expected behind the document, found {rest[:40]!r}")
         more = self._last and next((n for n in ("NextToken", "LastEvaluatedKey") if getattr(self._last, n)), None)
         if more:
             raise DamagedFile(

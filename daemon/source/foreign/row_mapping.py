@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from daemon.source.foreign.table_definition import READERS, Column, Table, Unsuitable
 from daemon.source.foreign.table_mappings import Attribute, Parameters, Rule
-from daemon.source.foreign.templates import DOCUMENTS, SCALARS, Make, Texts, document, scalar
+from daemon.source.foreign.templates import DOCUMENTS, SCALARS, Make, Texts, columns_of, document, scalar
 from daemon.source.page import Row
 from sinks.attributes import UnreadableItem, Value, encode_item
 from sinks.change import Item, Key, KeyAttribute, KeySchema, KeyValue
@@ -29,6 +29,11 @@ class RowMapping:
         self._plain = [column for column in self._columns if column.column_name not in parameters.exclude_columns]
         self._in_document = rule is not None and rule.rule_action == "map-record-to-document"
         self._made = {a.target_attribute_name: _maker(a, columns) for a in parameters.attribute_mappings}
+        self._key_columns = [
+            (attribute.target_attribute_name, columns_of(attribute.value))
+            for attribute in parameters.attribute_mappings
+            if attribute.target_attribute_name in keys.names
+        ]
         _storable(self._plain)
         self._check_keys(parameters)
 
@@ -45,6 +50,7 @@ class RowMapping:
     def row(self, fields: Sequence[str]) -> Row:
         """The item of one row. Raises UnreadableItem, which names the column."""
         texts = self._texts(fields)
+        self._whole_keys(texts)
         plain = self._values(texts)
         item: dict[str, Value] = {DOCUMENT: plain} if self._in_document else plain
         for name, (_, make) in self._made.items():
@@ -54,6 +60,15 @@ class RowMapping:
             else:
                 item[name] = value
         return self._key(item), Item(encode_item(item))
+
+    def _whole_keys(self, texts: Texts) -> None:
+        """Two rows, of NULL and of empty text, would otherwise get one key."""
+        for name, columns in self._key_columns:
+            missing = [column for column in columns if texts[column] is None]
+            if missing:
+                raise UnreadableItem(
+                    f"the key attribute {name} is made of {', '.join(missing)}, which is NULL: mend the line"
+                )
 
     def _texts(self, fields: Sequence[str]) -> dict[str, str | None]:
         if len(fields) == len(self._columns) + 1:

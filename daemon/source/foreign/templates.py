@@ -26,6 +26,11 @@ SCALARS = {"string": "S", "number": "N", "boolean": "BOOL"}
 DOCUMENTS = {"dynamodb-map": "M", "dynamodb-list": "L"}
 
 
+def columns_of(text: Any) -> list[str]:
+    """The columns that a template names."""
+    return [name.strip() for name in _COLUMN.findall(text)] if isinstance(text, str) else []
+
+
 def template(text: Any, columns: Collection[str]) -> Callable[[Texts], str | None]:
     """A function from a row to the text. None when every column of the template is NULL. Raises Unsuitable."""
     if not isinstance(text, str):

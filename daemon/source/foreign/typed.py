@@ -53,7 +53,7 @@ def parsed(json: bytes, keys: KeySchema) -> dict[str, Any]:
     (emr-dynamodb-connector, DynamoDBItemWritable.fixMalformedJson). Raises UnreadableItem.
     """
     if b"\x03" in json and not json.lstrip().startswith(b"{"):
-        return dict(_broken(attribute) for attribute in json.strip(b"\r\n ").split(b"\x02"))
+        return dict(_broken(attribute) for attribute in json.rstrip(b"\r\n").split(b"\x02"))
     if b"\x01" in json:
         raise UnreadableItem(
             "columns between \\x01, as Hive writes them with a column mapping: they have no types. "
