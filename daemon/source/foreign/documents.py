@@ -15,7 +15,11 @@ from daemon.source.foreign.damage import DamagedFile
 from daemon.source.foreign.lines import BYTE_ORDER_MARK, LINE_BYTES_MAX, Line
 
 # A string, a bracket, or the begin of a string whose end has not been read yet.
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]|"', re.DOTALL)
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_TOKEN = re.compile(_STRING + rb'|[{}\[\]]|"', re.DOTALL)
+# Within an item: the next bracket, over all strings and all pairs of brackets that hold no others, which most are.
+_FLAT = rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+"
+_WITHIN = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb"|[{\[]" + _FLAT + rb"[}\]])*+([{}\[\]])", re.DOTALL)
 _OPENING = (b"{", b"[")
 
 
@@ -54,18 +58,27 @@ class _Documents:
         first = not self._buffer and not self._around and self._last is None
         self._buffer = self._buffer[self._kept :] + (block.removeprefix(BYTE_ORDER_MARK) if first else block)
         self._at, self._kept = self._at - self._kept, 0
-        for found in _TOKEN.finditer(self._buffer, self._at):
-            if found.group() == b'"':
-                self._at = found.start()
-                break
-            self._at = found.end()
-            item = self._token(found.group(), found.start(), found.end())
+        while (token := self._next()) is not None:
+            item = self._token(token, self._at - len(token), self._at)
             if item is not None:
                 yield item
         if len(self._buffer) - self._kept > LINE_BYTES_MAX:
             raise DamagedFile(
                 f"line {self._line}: more than {LINE_BYTES_MAX} bytes without an item's end; no item is so large"
             )
+
+    def _next(self) -> bytes | None:
+        """The token that ends at `_at` now; None when its end has not been read yet."""
+        if 0 < self._inside < self._depth:
+            found = _WITHIN.match(self._buffer, self._at)
+            token = found and found.group(1)
+        else:
+            found = _TOKEN.search(self._buffer, self._at)
+            token = found and found.group()
+        if found is None or token == b'"':
+            return None
+        self._at = found.end()
+        return token
 
     def _token(self, token: bytes, start: int, end: int) -> Line | None:
         among = self._inside and self._depth == self._inside
