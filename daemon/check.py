@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import identities, preflight
+from daemon import files_plan, identities, preflight
 from daemon.app import Parts
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
@@ -31,6 +31,8 @@ def _found(check: str, look: Callable[[], str]) -> Finding:
 
 
 def _source(known: Parts) -> str:
+    if not known.config.tails:
+        return f"table {known.config.source.table!r} with key {known.keys}; its stream is not followed"
     facts = known.facts
     return (
         f"table {known.config.source.table!r} with key {facts.keys}; its stream shows {facts.stream.view_type} "
@@ -42,6 +44,8 @@ def _export(known: Parts) -> str:
     made = plan(known)
     if made.pending:
         return f"{made.origin}; its files are loaded when AWS has made it, and the stream is followed meanwhile"
+    if known.config.backfill.from_ == "files":
+        return files_plan.told(known, made.parts)
     items = sum(part.items for part in made.parts)
     return f"{items} items in {len(made.parts)} files; it joins the stream without a hole"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from daemon import preflight
+from daemon import files_plan, preflight
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Part, Sweep
@@ -45,6 +45,8 @@ def plan(known: Parts) -> Plan:
         return Plan(origin=origin(known.config), exported_at=known.clock.time())
     if known.config.backfill.from_ == "s3-export":
         return _of_export(known)
+    if known.config.backfill.from_ == "files":
+        return _of_files(known)
     raise CheckFailed(f"backfill from {origin(known.config)} is not known here")
 
 
@@ -62,7 +64,7 @@ def _of_export(known: Parts) -> Plan:
 
 
 def of_manifest(known: Parts, manifest: str) -> Plan:
-    """A full export that is complete, and joins the stream where one is followed. Raises CheckFailed, ClientError, BotoCoreError."""
+    """A full export that is complete, and joins the stream where one is followed. Raises as `plan` does."""
     if known.config.tails:
         export = preflight.export(known.config, manifest, known.facts, known.s3, known.clock.time())
     else:
@@ -72,6 +74,16 @@ def of_manifest(known: Parts, manifest: str) -> Plan:
         parts=versioned(export.parts, export.version),
         exported_at=export.exported_at,
         version=export.version,
+    )
+
+
+def _of_files(known: Parts) -> Plan:
+    found = files_plan.look(known)
+    return Plan(
+        origin=origin(known.config),
+        parts=versioned(found.parts, found.version),
+        exported_at=found.taken_at,
+        version=found.version,
     )
 
 

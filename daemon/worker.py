@@ -60,7 +60,7 @@ def load_one(
         apply=_while_wanted(sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
-    sources = Sources(known.s3, known.keys)
+    sources = Sources(known.s3, known.keys, known.config.backfill.files)
     return backfill.load_part(
         lambda begun: pages(sources, begun), part, ways, known.config.backfill.batch_rows, progress, pace
     )
