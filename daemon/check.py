@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from daemon import preflight
+from daemon import preflight, scanning
 from daemon.app import Parts
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
@@ -36,6 +36,8 @@ def _source(known: Parts) -> str:
 
 
 def _export(known: Parts) -> str:
+    if known.config.backfill.from_ == "scan" and known.config.loads:
+        return scanning.told(known)
     made = plan(known)
     items = sum(part.items for part in made.parts)
     return f"{items} items in {len(made.parts)} files; it joins the stream without a hole"

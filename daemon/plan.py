@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from daemon import preflight
+from daemon import preflight, scanning
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Part, Sweep
 from daemon.preflight import CheckFailed
+from daemon.source.export import version_of
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,8 @@ def plan(known: Parts) -> Plan:
     manifest = known.config.backfill.manifest
     if known.config.backfill.from_ == "s3-export" and manifest is not None:
         return _of_manifest(known, manifest)
+    if known.config.backfill.from_ == "scan":
+        return _of_scan(known)
     raise CheckFailed(f"backfill from {origin(known.config)} is not known here")
 
 
@@ -55,6 +58,17 @@ def _of_manifest(known: Parts, manifest: str) -> Plan:
         parts=versioned(export.parts, export.version),
         exported_at=export.exported_at,
         version=export.version,
+    )
+
+
+def _of_scan(known: Parts) -> Plan:
+    begun = scanning.begin(known)
+    version = version_of(begun.at)
+    return Plan(
+        origin=origin(known.config),
+        parts=versioned(begun.parts, version),
+        exported_at=begun.complete_until,
+        version=version,
     )
 
 

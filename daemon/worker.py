@@ -15,6 +15,7 @@ from daemon.config import Config
 from daemon.control import Migration, Part
 from daemon.pace import Pace
 from daemon.retry import Abandoned, Retrying
+from daemon.scanning import scanner
 from daemon.source.pages import Sources, pages
 from sinks.change import Change
 from sinks.sink import Rejection
@@ -30,13 +31,13 @@ def run(known: Parts, index: int, of: int) -> None:
     """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
     migration = _anchored(known)
     with opened(known) as sink:
-        pace = rows_pace(known, of)
+        pace, sources = rows_pace(known, of), sources_of(known, of)
         backfill.load_share(
             known.control,
             migration.generation,
             index,
             of,
-            lambda part, progress: load_one(known, sink, _with_version(part, migration), progress, pace),
+            lambda part, progress: load_one(known, sink, _with_version(part, migration), progress, pace, sources),
         )
 
 
@@ -51,7 +52,12 @@ def load(part: Part, config: Config) -> Part:
 
 
 def load_one(
-    known: Parts, sink: Retrying, part: Part, progress: Callable[[Part], None], pace: Pace | None = None
+    known: Parts,
+    sink: Retrying,
+    part: Part,
+    progress: Callable[[Part], None],
+    pace: Pace | None = None,
+    sources: Sources | None = None,
 ) -> Part:
     """As backfill.load_part, with this migration's sources and ways."""
     ways = Ways(
@@ -59,10 +65,16 @@ def load_one(
         apply=_while_wanted(sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
-    sources = Sources(known.s3, known.keys)
+    read_with = sources or sources_of(known, 1)
     return backfill.load_part(
-        lambda begun: pages(sources, begun), part, ways, known.config.backfill.batch_rows, progress, pace
+        lambda begun: pages(read_with, begun), part, ways, known.config.backfill.batch_rows, progress, pace
     )
+
+
+def sources_of(known: Parts, of: int) -> Sources:
+    """What one worker out of `of` reads its parts with: a scan's rate is kept over all of them."""
+    scans = known.config.backfill.from_ == "scan"
+    return Sources(known.s3, known.keys, scanner(known, of, still_wanted) if scans else None)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from daemon.control import Part
 from daemon.source import files, incremental
 from daemon.source.page import Page
+from daemon.source.scan import Scanner
 from sinks.change import KeySchema
 
 
@@ -14,10 +15,15 @@ class Sources(NamedTuple):
 
     s3: Any
     keys: KeySchema
+    scanner: Scanner | None = None  # of a backfill by scan
 
 
 def pages(sources: Sources, part: Part) -> Iterator[Page]:
-    """From the part's position on. Raises ExportUnusable, and ClientError or BotoCoreError when AWS is away."""
+    """From the part's position on. Raises ExportUnusable or ScanRefused, ClientError or BotoCoreError."""
+    if part.kind == "scan":
+        if sources.scanner is None:
+            raise ValueError(f"{part.name} is of a scan, and backfill.from is not: put `from: scan` back")
+        return sources.scanner.pages(part)
     etag = files.verify(sources.s3, part)
     read = incremental.change_reader if part.kind == "incremental" else files.row_reader
     return files.blocks(sources.s3, part, etag, read(sources.keys))

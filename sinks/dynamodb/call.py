@@ -43,7 +43,7 @@ class Calls:
         body = msgspec.json.encode(request)
         for attempt in range(1, ATTEMPTS):
             try:
-                return self._once(operation, body)
+                return _decode(self._once(operation, body))  # type: ignore[no-any-return]
             except ClientError as error:
                 if code_of(error) not in TRANSIENT:
                     raise
@@ -52,12 +52,16 @@ class Calls:
                 # conditional on its version: one that was applied after all changes nothing.
                 pass
             self._pause(attempt)
-        return self._once(operation, body)
+        return _decode(self._once(operation, body))  # type: ignore[no-any-return]
+
+    def once(self, operation: str, request: Any) -> bytes:
+        """The answer as it came, after one attempt. Raises ClientError, BotoCoreError."""
+        return self._once(operation, msgspec.json.encode(request))
 
     def _pause(self, attempt: int) -> None:
         time.sleep(PAUSE_SECONDS * 2**attempt * random.random())
 
-    def _once(self, operation: str, body: bytes) -> dict[str, Any]:
+    def _once(self, operation: str, body: bytes) -> bytes:
         try:
             connection = self._connection()
             connection.request("POST", "/", body=body, headers=self._headers(operation, body))
@@ -67,7 +71,7 @@ class Calls:
             self._drop()
             raise HTTPClientError(error=error) from error
         if answer.status == http.HTTPStatus.OK:
-            return _decode(content)  # type: ignore[no-any-return]
+            return content
         raise _client_error(operation, answer.status, content)
 
     def _connection(self) -> http.client.HTTPConnection:
