@@ -17,8 +17,8 @@ class Pace:
     What is spent is a debt, paid off at the limit that is in force; while it is open, nobody may go on. So what is
     spent in any stretch of time stays within the limit over that stretch, plus what was saved up (`saved_seconds` of
     it at most), plus the last spending, whose size need not be known before. `limit` is asked again all the time,
-    None is no limit; between two looks the lower of both counts. `paused` is asked too. `wanted` raises when nobody
-    waits for the result any more, which a pause must not hide.
+    None is no limit; between two looks the lower of both counts, and what it was in between is not known. `paused` is
+    asked too. `wanted` raises when nobody waits for the result any more, which a pause must not hide.
     """
 
     def __init__(

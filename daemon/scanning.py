@@ -1,6 +1,7 @@
 """Backfill by scan: how it begins, the rate that it is held to, and a worker's way to read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -60,15 +61,17 @@ def _now(known: Parts, answer: Any) -> float:
     """The earlier one of our clock and AWS's: to take the scan for older than it is does no harm, the reverse would."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     ours = known.clock.time()
-    return min(ours, parsedate_to_datetime(date).timestamp()) if date else ours
+    # The header's fraction of a second is cut off.
+    return min(ours, parsedate_to_datetime(date).timestamp() + 1) if date else ours
 
 
 def _old_enough(known: Parts, now: float) -> None:
     """An eventually consistent read may miss a write of before the stream began: that would be in neither."""
     age, wanted = now - known.facts.stream.created_at, known.config.backfill.clock_margin_seconds
+    table = known.config.source.table
     if age < wanted:
         raise CheckFailed(
-            f"the stream of {known.config.source.table!r} was enabled {age:.0f} s ago, a scan begins after {wanted} s "
+            f"the stream of {table!r} was enabled {max(age, 0):.0f} s ago, a scan begins after {wanted} s "
             "(backfill.clock_margin_seconds): what it misses of the last moments must be in the stream. "
             f"Start again in {wanted - age:.0f} s"
         )
@@ -126,7 +129,8 @@ class Rate:
         return self._capacity
 
 
-def scanner(known: Parts, of: int, wanted: Callable[[], None]) -> Scanner:
+@contextmanager
+def scanner(known: Parts, of: int, wanted: Callable[[], None]) -> Iterator[Scanner]:
     """What one worker out of `of` reads its segments with. `wanted` raises when nobody wants them any more."""
     calls = aws.calls(known.config.source)
     pace = Pace(
@@ -141,4 +145,8 @@ def scanner(known: Parts, of: int, wanted: Callable[[], None]) -> Scanner:
         wanted()
         known.clock.sleep(seconds)
 
-    return Scanner(lambda request: calls.once("Scan", request), known.config.backfill.scan, known.keys, pace, sleep)
+    options = known.config.backfill.scan
+    try:
+        yield Scanner(lambda request: calls.once("Scan", request), options, known.keys, pace, sleep)
+    finally:
+        calls.close()

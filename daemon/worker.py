@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 import structlog
@@ -30,8 +31,8 @@ ANCHOR_POLL_SECONDS = 2.0
 def run(known: Parts, index: int, of: int) -> None:
     """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
     migration = _anchored(known)
-    with opened(known) as sink:
-        pace, sources = rows_pace(known, of), sources_of(known, of)
+    with opened(known) as sink, reading(known, of) as sources:
+        pace = rows_pace(known, of)
         backfill.load_share(
             known.control,
             migration.generation,
@@ -47,8 +48,8 @@ def load(part: Part, config: Config) -> Part:
     The part, done. Raises as `run` does, and ExportUnusable.
     """
     known = parts(config)
-    with opened(known) as sink:
-        return load_one(known, sink, part, lambda _: None)
+    with opened(known) as sink, reading(known, 1) as sources:
+        return load_one(known, sink, part, lambda _: None, sources=sources)
 
 
 def load_one(
@@ -65,16 +66,18 @@ def load_one(
         apply=_while_wanted(sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
-    read_with = sources or sources_of(known, 1)
-    return backfill.load_part(
-        lambda begun: pages(read_with, begun), part, ways, known.config.backfill.batch_rows, progress, pace
-    )
+    read = partial(pages, sources or Sources(known.s3, known.keys))
+    return backfill.load_part(read, part, ways, known.config.backfill.batch_rows, progress, pace)
 
 
-def sources_of(known: Parts, of: int) -> Sources:
+@contextmanager
+def reading(known: Parts, of: int) -> Iterator[Sources]:
     """What one worker out of `of` reads its parts with: a scan's rate is kept over all of them."""
-    scans = known.config.backfill.from_ == "scan"
-    return Sources(known.s3, known.keys, scanner(known, of, still_wanted) if scans else None)
+    if known.config.backfill.from_ != "scan":
+        yield Sources(known.s3, known.keys)
+        return
+    with scanner(known, of, still_wanted) as scans:
+        yield Sources(known.s3, known.keys, scans)
 
 
 @contextmanager
