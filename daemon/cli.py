@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon import __version__
+from daemon import __version__, settings_cli
 from daemon.config import Config
 from daemon.letters_cli import letters
 from daemon.terminal import (
@@ -44,6 +44,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001  typer's callback
 
 
 app.add_typer(letters, name="dead-letter")
+settings_cli.register(app)
 
 
 @app.callback()

@@ -61,6 +61,11 @@ GAUGES = (
     _Gauge("moveout_backfill_parts_done", "Files loaded and accounted for.", lambda d: d.backfill.parts_done),
     _Gauge("moveout_backfill_items", "Items by the export's manifest.", lambda d: d.backfill.items_total),
     _Gauge("moveout_backfill_items_done", "Items loaded.", lambda d: d.backfill.items_done),
+    _Gauge(
+        "moveout_stream_trims_in_seconds",
+        "Until the oldest record that may not be applied yet counts as trimmed (23 hours). +Inf when nothing waits.",
+        lambda d: float("inf") if d.paused.trims_in_seconds is None else d.paused.trims_in_seconds,
+    ),
     _Gauge("moveout_shards_open", "Shards that records arrive in.", lambda d: d.tail.shards_open),
     _Gauge("moveout_shards_unowned", "Shards that nobody reads yet.", lambda d: d.tail.shards_unowned),
 )
@@ -122,6 +127,12 @@ def _migration(document: Document) -> Iterable[Metric]:
     for state, count in msgspec.structs.asdict(document.dead_letters).items():
         letters.add_metric([document.migration, state], float(count))
     yield letters
+    paused = GaugeMetricFamily(
+        "moveout_paused", "1 while a person has paused it (`moveout pause`).", labels=["migration", "part"]
+    )
+    for part, holds in (("backfill", document.paused.backfill), ("tail", document.paused.tail)):
+        paused.add_metric([document.migration, part], float(holds))
+    yield paused
     conditions = GaugeMetricFamily(
         "moveout_condition", "1 while the condition holds.", labels=["migration", "condition"]
     )

@@ -13,6 +13,7 @@ from daemon.app import Parts
 from daemon.control import Part, Settings
 from daemon.pace import Pace
 from daemon.preflight import CheckFailed
+from daemon.sections import Scan
 from daemon.source import scan
 from daemon.source.capacity import Allowed, Capacity, CapacityUnknown, allowed, of_table
 from daemon.source.scan import Scanner
@@ -39,14 +40,24 @@ def begin(known: Parts) -> Begun:
     description, at = answer["Table"], _now(known, answer)
     if known.config.tails:
         _old_enough(known, at)
-    try:
-        rate = allowed(options, Settings(), of_table(description))
-    except CapacityUnknown as error:
-        raise CheckFailed(str(error)) from error
+    rate = _allowed(options, Settings(), description)
     _try_scan(known.dynamodb, table)
     items, size_bytes = description.get("ItemCount", 0), description.get("TableSizeBytes", 0)
     parts = scan.parts(table, options.segments, items, size_bytes)
     return Begun(at, at - known.config.backfill.clock_margin_seconds, parts, rate)
+
+
+def tellable(known: Parts, settings: Settings) -> Allowed:
+    """The rate that these settings would mean for the table as it is. Raises CheckFailed where that cannot be told."""
+    description = preflight.described(known.config, known.dynamodb)["Table"]
+    return _allowed(known.config.backfill.scan, settings, description)
+
+
+def _allowed(options: Scan, settings: Settings, description: Any) -> Allowed:
+    try:
+        return allowed(options, settings, of_table(description))
+    except CapacityUnknown as error:
+        raise CheckFailed(str(error)) from error
 
 
 def told(known: Parts) -> str:
@@ -147,6 +158,6 @@ def scanner(known: Parts, of: int, wanted: Callable[[], None]) -> Iterator[Scann
 
     options = known.config.backfill.scan
     try:
-        yield Scanner(lambda request: calls.once("Scan", request), options, known.keys, pace, sleep)
+        yield Scanner(lambda request: calls.raw("Scan", request), options, known.keys, pace, sleep)
     finally:
         calls.close()

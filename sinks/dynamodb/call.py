@@ -43,7 +43,7 @@ class Calls:
         body = msgspec.json.encode(request)
         for attempt in range(1, ATTEMPTS):
             try:
-                return _decode(self._once(operation, body))  # type: ignore[no-any-return]
+                return self._once(operation, body)
             except ClientError as error:
                 if code_of(error) not in TRANSIENT:
                     raise
@@ -52,16 +52,19 @@ class Calls:
                 # conditional on its version: one that was applied after all changes nothing.
                 pass
             self._pause(attempt)
-        return _decode(self._once(operation, body))  # type: ignore[no-any-return]
+        return self._once(operation, body)
 
-    def once(self, operation: str, request: Any) -> bytes:
+    def raw(self, operation: str, request: Any) -> bytes:
         """The answer as it came, after one attempt. Raises ClientError, BotoCoreError."""
-        return self._once(operation, msgspec.json.encode(request))
+        return self._answer(operation, msgspec.json.encode(request))
 
     def _pause(self, attempt: int) -> None:
         time.sleep(PAUSE_SECONDS * 2**attempt * random.random())
 
-    def _once(self, operation: str, body: bytes) -> bytes:
+    def _once(self, operation: str, body: bytes) -> dict[str, Any]:
+        return _decode(self._answer(operation, body))  # type: ignore[no-any-return]
+
+    def _answer(self, operation: str, body: bytes) -> bytes:
         try:
             connection = self._connection()
             connection.request("POST", "/", body=body, headers=self._headers(operation, body))

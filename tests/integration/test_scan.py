@@ -131,7 +131,7 @@ def spent(monkeypatch):
     """When each page's read units were consumed, as the server counts them."""
     from sinks.dynamodb.call import Calls
 
-    told, once = [], Calls.once
+    told, once = [], Calls.raw
 
     def counted(self, operation, request):
         at = time.monotonic()
@@ -139,7 +139,7 @@ def spent(monkeypatch):
         told.append((at, json.loads(answer)["ConsumedCapacity"]["CapacityUnits"]))
         return answer
 
-    monkeypatch.setattr(Calls, "once", counted)
+    monkeypatch.setattr(Calls, "raw", counted)
     return told
 
 
