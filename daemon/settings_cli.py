@@ -77,19 +77,17 @@ def resume(
 
 def parsed(assignments: list[str]) -> dict[str, Any]:
     """`["backfill.rate=100"]` -> `{"items_per_second": 100.0}`. Raises ValueError with what is known."""
-    changes: dict[str, Any] = {}
+    given: dict[str, float | None] = {}
     for assignment in assignments:
-        name, given, text = assignment.partition("=")
-        if name not in KEYS or not given:
+        name, equals, text = assignment.partition("=")
+        if name not in KEYS or not equals:
             raise ValueError(f"{assignment!r} is not KEY=VALUE with a known key; known are {', '.join(KEYS)}")
-        key = KEYS[name]
-        value = _number(name, key, text)
-        if key.setting in changes or (value is not None and changes.get(key.instead_of or "") is not None):
-            raise ValueError(f"{assignment!r}: {name}, or what it replaces, is given already: one of them holds")
-        changes[key.setting] = value
-        if key.instead_of is not None and value is not None:
-            changes.setdefault(key.instead_of, None)
-    return changes
+        value, rival = _number(name, KEYS[name], text), KEYS[name].instead_of
+        if KEYS[name].setting in given or (value is not None and given.get(rival or "") is not None):
+            raise ValueError(f"{assignment!r}: {name}, or the one that it replaces, is given already: choose one")
+        given[KEYS[name].setting] = value
+    replaced = [key.instead_of for key in KEYS.values() if key.instead_of and given.get(key.setting) is not None]
+    return {**given, **dict.fromkeys(replaced)}
 
 
 def _number(name: str, key: Key, text: str) -> float | None:
