@@ -14,6 +14,7 @@ from daemon.preflight import SourceFacts, TableFacts
 from daemon.settings import LiveSettings
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
+from sinks.dynamodb.call import Calls
 from sinks.sink import Sink
 
 
@@ -29,6 +30,10 @@ class Parts:
     def dynamodb(self) -> Any:
         """DynamoDB on the source's side."""
         return aws.dynamodb(self.config.source)
+
+    def calls(self) -> Calls:
+        """DynamoDB on the source's side, for answers that boto3 is not to take apart. The caller closes it."""
+        return aws.calls(self.config.source)
 
     @cached_property
     def streams(self) -> Any:

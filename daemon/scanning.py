@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import aws, preflight
+from daemon import preflight
 from daemon.app import Parts
 from daemon.control import Part, Settings
 from daemon.pace import Pace
@@ -143,7 +143,7 @@ class Rate:
 @contextmanager
 def scanner(known: Parts, of: int, wanted: Callable[[], None]) -> Iterator[Scanner]:
     """What one worker out of `of` reads its segments with. `wanted` raises when nobody wants them any more."""
-    calls = aws.calls(known.config.source)
+    calls = known.calls()
     pace = Pace(
         Rate(known, of).units_per_second,
         lambda: known.settings.now().backfill_paused,
