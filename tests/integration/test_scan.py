@@ -1,6 +1,7 @@
 """The scan against DynamoDB Local: the bytes that a server really sends, its segments, its read units."""
 
 import json
+import threading
 import time
 
 import pytest
@@ -185,6 +186,20 @@ def test_a_limit_that_is_set_while_it_runs_is_obeyed_from_then_on(source, monkey
     obeyed(told, 100)
     begun = [page for page in told if page[0] < told[0][0] + 2]
     obeyed(begun, 20)
+
+
+def test_a_paused_backfill_reads_nothing_until_it_is_resumed(source, monkeypatch):
+    table = source(scan={"segments": 2})
+    table.begin()
+    change(table.control, replaced(backfill_paused=True))
+    told = spent(monkeypatch)
+    working = threading.Thread(target=worker.run, args=(table.known, 0, 1))
+    working.start()
+    time.sleep(2.5)
+    assert (told, working.is_alive()) == ([], True)
+    change(table.control, replaced(backfill_paused=False))
+    working.join(30)
+    assert len(table.known.target.changes) == ITEMS
 
 
 def test_a_percentage_of_a_table_that_tells_no_capacity_is_refused_with_what_to_set(source):

@@ -3,5 +3,6 @@
 from mutants.load import LOAD, SINKS, STATE
 from mutants.order import ORDER, REFUSALS
 from mutants.proof import GAPS, PROOF
+from mutants.scan import SCAN
 
-MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE)
+MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE, *SCAN)

@@ -1,9 +1,11 @@
+import json
+import tracemalloc
 from functools import partial
 
 import msgspec
 import pytest
 from fakes import FlakySink, MemoryControl, no_letters
-from scanned_table import ScannedTable
+from scanned_table import ScannedTable, SimulatedTime
 
 from daemon.apply import Ways
 from daemon.backfill import BackfillIncomplete, load_part, load_share, part_names
@@ -178,3 +180,20 @@ def test_a_page_under_a_limit_costs_about_a_second_of_it():
 def test_a_part_of_a_scan_needs_a_scanner():
     with pytest.raises(ValueError, match="from: scan"):
         pages(Sources(None, KEYS), begun())
+
+
+def test_memory_is_one_page_however_large_the_segment():
+    item = {"id": {"S": "0"}, "x": {"S": "x" * 300_000}}
+    body = json.dumps({"Items": [item] * 4, "LastEvaluatedKey": {"id": {"S": "0"}}}).encode()
+    left, clock = [body] * 60, SimulatedTime()
+    reader = Scanner(lambda _: left.pop(), Scan(), KEYS, Pace(lambda: None, bool, lambda: None, clock), clock.sleep)
+    tracemalloc.start()
+    try:
+        for page in reader.pages(begun()):
+            assert page.size_bytes > 1_000_000
+            if not left:
+                break
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(body)
