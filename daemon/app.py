@@ -15,6 +15,7 @@ from daemon.settings import LiveSettings
 from sinks import access
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
+from sinks.dynamodb.call import Calls
 from sinks.sink import Sink
 
 
@@ -30,6 +31,10 @@ class Parts:
     def dynamodb(self) -> Any:
         """DynamoDB on the source's side."""
         return aws.client("dynamodb", aws.source(self.config))
+
+    def calls(self) -> Calls:
+        """DynamoDB on the source's side, for answers that boto3 is not to take apart. The caller closes it."""
+        return aws.calls(aws.source(self.config))
 
     @cached_property
     def streams(self) -> Any:

@@ -1,5 +1,6 @@
 """The AWS clients of the engine, and whose credentials each side's requests are signed with."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from botocore.config import Config as ClientConfig
@@ -7,9 +8,11 @@ from botocore.config import Config as ClientConfig
 from daemon.config import Config
 from sinks import access
 from sinks.access import Access
+from sinks.dynamodb.call import Calls
 from sinks.dynamodb.options import DynamoDbOptions
 
 NO_ROLE = "none"
+READ_SECONDS = 20
 
 
 class Place(NamedTuple):
@@ -63,8 +66,16 @@ def target(config: Config) -> Place | None:
 
 def client(service: str, place: Place) -> Any:
     """A boto3 client. Nothing is asked yet."""
-    config = ClientConfig(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
+    config = ClientConfig(
+        connect_timeout=5, read_timeout=READ_SECONDS, retries={"mode": "standard", "total_max_attempts": 5}
+    )
     return access.client(place.access, service, place.region, place.endpoint_url, config)
+
+
+def calls(place: Place) -> Calls:
+    """As a client of DynamoDB, for answers that boto3 is not to take apart. The caller closes it."""
+    explain = partial(access.advice, place.access, "dynamodb", place.region)
+    return Calls(client("dynamodb", place), access.session(place.access), READ_SECONDS, explain)
 
 
 def _other(

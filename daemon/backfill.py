@@ -20,6 +20,7 @@ from daemon.pace import Pace
 from daemon.source.export import ExportUnusable
 from daemon.source.heartbeat import is_heartbeat
 from daemon.source.page import Page, Row
+from daemon.source.scan import ScanRefused
 from sinks.change import Change
 
 log = structlog.get_logger()
@@ -185,7 +186,7 @@ def _load_one(ledger: Ledger, part: Part, load: Callable[[Part, Callable[[Part],
     try:
         done = load(part, ledger.progress)
         ledger.write(done)
-    except (ExportUnusable, TooManyDeadLetters, BoxUnavailable) as error:
+    except (ExportUnusable, ScanRefused, TooManyDeadLetters, BoxUnavailable) as error:
         log.error("part_failed", part=part.name, error=str(error))  # noqa: TRY400  the sentence says it all
         ledger.fail(part, str(error), anew=isinstance(error, ExportUnusable))
         return str(error)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import files_plan, identities, preflight
+from daemon import files_plan, identities, preflight, scanning
 from daemon.app import Parts
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
@@ -41,6 +41,8 @@ def _source(known: Parts) -> str:
 
 
 def _export(known: Parts) -> str:
+    if known.config.backfill.from_ == "scan" and known.config.loads:
+        return scanning.told(known)
     made = plan(known)
     if made.pending:
         return f"{made.origin}; its files are loaded when AWS has made it, and the stream is followed meanwhile"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon import __version__
+from daemon import __version__, settings_cli
 from daemon.config import Config
 from daemon.export_cli import export
 from daemon.letters_cli import letters
@@ -48,6 +48,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001  typer's callback
 
 app.add_typer(letters, name="dead-letter")
 app.command()(export)
+settings_cli.register(app)
 
 
 @app.callback()

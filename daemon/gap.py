@@ -65,18 +65,35 @@ def of_time(
     """
     if through is not None and now - through <= REACH_SECONDS:
         return None
-    for shard in sorted({*stream.shards, *states}):
-        state = states.get(shard)
-        if state is not None and state.ended:
-            continue
-        # What came before the export is in the export.
-        read_to = max(migration.exported_at, created_at(shard), state.applied_to if state else 0.0, through or 0.0)
+    for shard, read_to in sorted(_read_to(migration, stream, states, through).items()):
         if now - read_to > REACH_SECONDS:
             return (
                 f"shard {shard} has been read up to {_iso(read_to)} only, more than {REACH_SECONDS // 3600} hours ago: "
                 "what came after may be trimmed"
             )
     return None
+
+
+def trims_in_seconds(
+    migration: Migration, stream: Stream, states: Mapping[str, ShardState], through: float | None, now: float
+) -> float | None:
+    """Until the oldest record that may not be applied yet counts as trimmed; None when everything is read.
+
+    Counted to the hour before the stream forgets it: from then on `of_time` takes it for lost, and a resync is needed.
+    """
+    read_to = _read_to(migration, stream, states, through)
+    return max(0.0, min(read_to.values()) + REACH_SECONDS - now) if read_to else None
+
+
+def _read_to(
+    migration: Migration, stream: Stream, states: Mapping[str, ShardState], through: float | None
+) -> dict[str, float]:
+    """Each shard that is not read to its end, and the instant before which nothing of it is missing. Epoch seconds."""
+    unended = {shard for shard in (*stream.shards, *states) if shard not in states or not states[shard].ended}
+    # What came before the export is in the export.
+    floor = max(migration.exported_at, through or 0.0)
+    applied = {shard: state.applied_to for shard, state in states.items()}
+    return {shard: max(floor, created_at(shard), applied.get(shard, 0.0)) for shard in unended}
 
 
 def _iso(epoch_seconds: float) -> str:

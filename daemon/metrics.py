@@ -71,6 +71,11 @@ GAUGES = (
     _Gauge("moveout_backfill_items_rejected", "Of those, refused by the target.", lambda d: d.backfill.rejected),
     _Gauge("moveout_backfill_items_skipped", "Of those, heartbeats of our own.", lambda d: d.backfill.skipped),
     _Gauge("moveout_backfill_read_bytes", "Bytes read, unpacked.", lambda d: d.backfill.bytes_read),
+    _Gauge(
+        "moveout_stream_trims_in_seconds",
+        "Until the oldest record that may not be applied yet counts as trimmed (23 hours). +Inf when nothing waits.",
+        lambda d: float("inf") if d.paused.trims_in_seconds is None else d.paused.trims_in_seconds,
+    ),
     _Gauge("moveout_shards_open", "Shards that records arrive in.", lambda d: d.tail.shards_open),
     _Gauge("moveout_shards_unowned", "Shards that nobody reads yet.", lambda d: d.tail.shards_unowned),
 )
@@ -136,6 +141,9 @@ def _tables(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
         labels=[*labels, "state"],
     )
     conditions = GaugeMetricFamily("moveout_condition", "1 while the condition holds.", labels=[*labels, "condition"])
+    paused = GaugeMetricFamily(
+        "moveout_paused", "1 while a person has paused it (`moveout pause`).", labels=[*labels, "part"]
+    )
     for table in tables:
         for phase in Phase:
             phases.add_metric([migration, table.table, phase.value], float(table.phase is phase))
@@ -143,7 +151,9 @@ def _tables(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
             letters.add_metric([migration, table.table, state], float(count))
         for condition in table.conditions:
             conditions.add_metric([migration, table.table, condition.type], float(condition.status))
-    yield from (phases, letters, conditions)
+        for part, holds in (("backfill", table.paused.backfill), ("tail", table.paused.tail)):
+            paused.add_metric([migration, table.table, part], float(holds))
+    yield from (phases, letters, conditions, paused)
 
 
 def registry(document: Callable[[], Document | None], health: Callable[[], ProcessHealth]) -> CollectorRegistry:

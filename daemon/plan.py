@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from daemon import files_plan, preflight
+from daemon import files_plan, preflight, scanning
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Part, Sweep
-from daemon.preflight import CheckFailed
+from daemon.source.export import version_of
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,9 +45,7 @@ def plan(known: Parts) -> Plan:
         return Plan(origin=origin(known.config), exported_at=known.clock.time())
     if known.config.backfill.from_ == "s3-export":
         return _of_export(known)
-    if known.config.backfill.from_ == "files":
-        return _of_files(known)
-    raise CheckFailed(f"backfill from {origin(known.config)} is not known here")
+    return _of_scan(known) if known.config.backfill.from_ == "scan" else _of_files(known)
 
 
 def _of_export(known: Parts) -> Plan:
@@ -84,6 +82,17 @@ def _of_files(known: Parts) -> Plan:
         parts=versioned(found.parts, found.version),
         exported_at=found.taken_at,
         version=found.version,
+    )
+
+
+def _of_scan(known: Parts) -> Plan:
+    begun = scanning.begin(known)
+    version = version_of(begun.at)
+    return Plan(
+        origin=origin(known.config),
+        parts=versioned(begun.parts, version),
+        exported_at=begun.complete_until,
+        version=version,
     )
 
 

@@ -68,11 +68,16 @@ def source(config: Config, dynamodb: Any, streams: Any) -> SourceFacts:
 
 def table(config: Config, dynamodb: Any) -> TableFacts:
     """The source table as it is now. Raises CheckFailed."""
-    name = config.source.table
-    description = _asked(f"source table {name!r}", lambda: dynamodb.describe_table(TableName=name)["Table"])
+    description = described(config, dynamodb)["Table"]
     enabled = bool(description.get("StreamSpecification", {}).get("StreamEnabled", False))
     identity = StreamIdentity(description.get("LatestStreamArn"), enabled)
     return TableFacts(_keys(description), description["TableArn"], identity)
+
+
+def described(config: Config, dynamodb: Any) -> Any:
+    """The whole answer of DescribeTable for the source table. Raises CheckFailed."""
+    name = config.source.table
+    return _asked(f"source table {name!r}", lambda: dynamodb.describe_table(TableName=name))
 
 
 def _keys(description: Any) -> KeySchema:

@@ -114,10 +114,22 @@ def _figures(document: Document) -> Table:
             f"{tail.shards_unowned} without owner, {tail.restarts} restart(s)",
         ),
         ("dead letters", _letters(document)),
+        ("stream", _forgets(document.paused.trims_in_seconds)),
     ]
+    if document.paused.backfill or document.paused.tail:
+        rows.append(("paused", _paused(document)))
     for name, value in rows:
         table.add_row(name, str(value))
     return table
+
+
+def _forgets(seconds: float | None) -> str:
+    return "nothing waits in it" if seconds is None else f"forgets what is not applied in {seconds / 3600:.1f} h"
+
+
+def _paused(document: Document) -> str:
+    halted = [name for name in ("backfill", "tail") if getattr(document.paused, name)]
+    return f"{' and '.join(halted)}, by `moveout pause`; `moveout resume` goes on"
 
 
 def _letters(document: Document) -> str:

@@ -19,7 +19,7 @@ from daemon.observe import Look, Observer
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
 from daemon.processes import Processes
-from daemon.signal.document import Document, Progress, Tail, document
+from daemon.signal.document import Document, Paused, Progress, Tail, document
 from daemon.supervise import Kept, Process
 
 log = structlog.get_logger()
@@ -199,7 +199,8 @@ class Service:
         log.info("decided", phase=migration.phase.value, why=migration.message)
 
     def _publish(self, migration: Migration, look: Look, *, changed: bool) -> None:
-        progress = Progress(look.seen.proof.proven_round, look.items_per_second, self._tail(look), look.letters)
+        proven, paused = look.seen.proof.proven_round, self._paused(migration, look)
+        progress = Progress(proven, look.items_per_second, self._tail(look), look.letters, paused)
         observation, limits = look.observation, self._limits
         self.published = document(self._config.name, migration, observation, limits, progress, self.table)
         if changed or self._clock.monotonic() - self._published_at >= PUBLISH_SECONDS:
@@ -212,6 +213,13 @@ class Service:
         found = self._control.get("signal", Document)
         self.published = found[0] if found else None
         self._observed_at = self._clock.time()
+
+    def _paused(self, migration: Migration, look: Look) -> Paused:
+        settings, seen, now = self._parts.settings.now(), look.seen, look.observation.now
+        left = None
+        if seen.stream is not None:
+            left = gap.trims_in_seconds(migration, seen.stream, seen.states, seen.proof.applied_through, now)
+        return Paused(settings.backfill_paused, settings.tail_paused, None if left is None else round(left))
 
     def _tail(self, look: Look) -> Tail:
         seen = look.seen

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 import structlog
@@ -15,6 +16,7 @@ from daemon.config import Config
 from daemon.control import Migration, Part
 from daemon.pace import Pace
 from daemon.retry import Abandoned, Retrying
+from daemon.scanning import scanner
 from daemon.source.pages import Sources, pages
 from sinks.change import Change
 from sinks.sink import Rejection
@@ -29,14 +31,14 @@ ANCHOR_POLL_SECONDS = 2.0
 def run(known: Parts, index: int, of: int) -> None:
     """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
     migration = _anchored(known)
-    with opened(known) as sink:
+    with opened(known) as sink, reading(known, of) as sources:
         pace = rows_pace(known, of)
         backfill.load_share(
             known.control,
             migration.generation,
             index,
             of,
-            lambda part, progress: load_one(known, sink, _with_version(part, migration), progress, pace),
+            lambda part, progress: load_one(known, sink, _with_version(part, migration), progress, pace, sources),
             known.clock.monotonic,
         )
 
@@ -47,12 +49,17 @@ def load(part: Part, config: Config) -> Part:
     The part, done. Raises as `run` does, and ExportUnusable.
     """
     known = parts(config)
-    with opened(known) as sink:
-        return load_one(known, sink, part, lambda _: None)
+    with opened(known) as sink, reading(known, 1) as sources:
+        return load_one(known, sink, part, lambda _: None, sources=sources)
 
 
 def load_one(
-    known: Parts, sink: Retrying, part: Part, progress: Callable[[Part], None], pace: Pace | None = None
+    known: Parts,
+    sink: Retrying,
+    part: Part,
+    progress: Callable[[Part], None],
+    pace: Pace | None = None,
+    sources: Sources | None = None,
 ) -> Part:
     """As backfill.load_part, with this migration's sources and ways."""
     ways = Ways(
@@ -60,10 +67,22 @@ def load_one(
         apply=_while_wanted(sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
-    sources = Sources(known.s3, known.keys, known.config.backfill.files)
-    return backfill.load_part(
-        lambda begun: pages(sources, begun), part, ways, known.config.backfill.batch_rows, progress, pace
-    )
+    read = partial(pages, sources or _sources(known))
+    return backfill.load_part(read, part, ways, known.config.backfill.batch_rows, progress, pace)
+
+
+@contextmanager
+def reading(known: Parts, of: int) -> Iterator[Sources]:
+    """What one worker out of `of` reads its parts with: a scan's rate is kept over all of them."""
+    if known.config.backfill.from_ != "scan":
+        yield _sources(known)
+        return
+    with scanner(known, of, still_wanted) as scans:
+        yield _sources(known)._replace(scanner=scans)
+
+
+def _sources(known: Parts) -> Sources:
+    return Sources(known.s3, known.keys, known.config.backfill.files)
 
 
 @contextmanager

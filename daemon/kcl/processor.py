@@ -17,6 +17,7 @@ from amazon_kclpy.kcl import CheckpointError
 from daemon.apply import Deliver, Keep, deliver
 from daemon.clock import SYSTEM, Clock
 from daemon.control import Conflict, Position, ShardState
+from daemon.retry import Abandoned
 from daemon.source.stream import Event, VersionClock
 
 log = structlog.get_logger()
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 # Shows an idle shard's owner to be alive; cheap beside the KCL's own lease renewals.
 TOUCH_SECONDS = 10.0
 CHECKPOINT_ATTEMPTS = 8
+PAUSE_LOOK_SECONDS = 1.0
 SLICE_BYTES = 1 << 20
 RETRIED = ("ThrottlingException", "KinesisClientLibDependencyException")
 
@@ -88,7 +90,10 @@ class ShardProcessor:
         keep: Keep,
         checkpoint_seconds: float,
         clock: Clock = SYSTEM,
+        paused: Callable[[], bool] = lambda: False,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`paused` is asked before each batch, `wanted` while it is paused."""
         self._claim = claim
         self._open_sink = open_sink
         self._read = read
@@ -96,6 +101,8 @@ class ShardProcessor:
         self._keep = keep
         self._checkpoint_seconds = checkpoint_seconds
         self._clock = clock
+        self._paused = paused
+        self._wanted = wanted
         self._lost = False
         self._saved_at = 0.0
 
@@ -116,11 +123,30 @@ class ShardProcessor:
         if self._lost:
             return
         for events in self._slices(page.records):
+            self._hold(page.checkpointer)
+            if self._lost:
+                return
             changes = [event.change for event in events if event.change is not None]
             applied = deliver(self._apply, changes, self._keep)
             self._pending = _after(self._pending, events, applied, len(changes) - applied)
             self._last = Position(events[-1].sequence, events[-1].version)
         self._checkpoint(page.checkpointer)
+
+    def _hold(self, checkpointer: Any) -> None:
+        """While a person has paused the tail. The KCL keeps the lease; what was applied is durable before the wait.
+
+        Raises Abandoned when the JVM is gone, which an orderly stop ends in as well: it waits for us to its grace.
+        """
+        if not self._paused():
+            return
+        if self._last is not None:
+            self._checkpoint(checkpointer, now=True)
+        log.info("shard_paused", shard=self._shard)
+        while self._paused():
+            if not self._wanted():
+                raise Abandoned("the KCL has ended while the tail was paused; what was not applied is read again")
+            self._clock.sleep(PAUSE_LOOK_SECONDS)
+        log.info("shard_resumed", shard=self._shard)
 
     def _slices(self, records: Iterable[Any]) -> Iterator[list[Event]]:
         """The page in slices of about SLICE_BYTES: a thousand items of 400 KB must not be decoded at once."""

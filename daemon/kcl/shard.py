@@ -79,8 +79,11 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
     def trouble(message: str | None) -> None:
         made.trouble(message)
 
-    # The JVM may be gone while the target is away: then nobody waits for this batch any more.
-    sink = Retrying(known.sink(), on_trouble=trouble, wanted=lambda: os.getppid() == parent, sleep=known.clock.sleep)
+    def wanted() -> bool:
+        # The JVM may be gone while the target is away: then nobody waits for this batch any more.
+        return os.getppid() == parent
+
+    sink = Retrying(known.sink(), on_trouble=trouble, wanted=wanted, sleep=known.clock.sleep)
     made = ShardProcessor(
         claim=lambda shard, sequence: claim(known, generation, shard, sequence),
         open_sink=sink.open,
@@ -89,6 +92,8 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         keep=lambda rejections: known.dead_letters.keep(rejections, f"shard {shard}"),
         checkpoint_seconds=known.config.tail.checkpoint_seconds,
         clock=known.clock,
+        paused=lambda: known.settings.now().tail_paused,
+        wanted=wanted,
     )
     return made
 

@@ -69,6 +69,14 @@ class DeadLetterCounts(msgspec.Struct, frozen=True):
     waived: int
 
 
+class Paused(msgspec.Struct, frozen=True):
+    """What a person has paused, and how long until what is not applied counts as trimmed (null: nothing waits)."""
+
+    backfill: bool = False
+    tail: bool = False
+    trims_in_seconds: float | None = None
+
+
 class Document(msgspec.Struct, frozen=True):
     """Everything a client may act on."""
 
@@ -83,6 +91,7 @@ class Document(msgspec.Struct, frozen=True):
     tail: Tail
     dead_letters: DeadLetterCounts
     conditions: list[Condition]
+    paused: Paused = Paused()
     table: str = ""  # the source's
     tables: tuple["Document", ...] = ()  # of a migration of several: each by itself, in the order of the configuration
 
@@ -94,6 +103,7 @@ class Progress(NamedTuple):
     items_per_second: float
     tail: Tail
     letters: Mapping[str, int]
+    paused: Paused = Paused()
 
 
 def document(
@@ -107,7 +117,7 @@ def document(
         migration=name,
         epoch=migration.epoch,
         phase=migration.phase,
-        message=_sentence(migration, conditions),
+        message=_sentence(migration, conditions) + _pause(progress.paused),
         published_at=iso(seen.now),
         ready=Ready(
             readers=migration.ready_since is not None,
@@ -124,6 +134,7 @@ def document(
         tail=progress.tail,
         dead_letters=DeadLetterCounts(**progress.letters),
         conditions=conditions,
+        paused=progress.paused,
         table=table,
     )
 
@@ -135,6 +146,12 @@ def _sentence(migration: Migration, conditions: list[Condition]) -> str:
     if not waits or failed is None:
         return migration.message
     return f"waiting for {failed.type}: {failed.message}"
+
+
+def _pause(paused: Paused) -> str:
+    """Whoever wonders why nothing moves must not have to look any further."""
+    halted = " and ".join(name for name in ("backfill", "tail") if getattr(paused, name))
+    return f"; the {halted} is paused: `moveout resume` goes on" if halted else ""
 
 
 def _backfill(migration: Migration, seen: Observation, per_second: float) -> Backfill:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from daemon.cutover import Condition
 from daemon.phase import Phase
-from daemon.signal.document import Backfill, DeadLetterCounts, Document, Lag, Ready, Tail
+from daemon.signal.document import Backfill, DeadLetterCounts, Document, Lag, Paused, Ready, Tail
 
 # The table that is least far speaks for all; one that needs a person, before all others.
 _LEAST = [
@@ -37,6 +37,7 @@ def whole(migration: str, tables: Sequence[Document]) -> Document:
         tail=_tail([table.tail for table in tables]),
         dead_letters=_letters([table.dead_letters for table in tables]),
         conditions=_conditions(tables),
+        paused=_paused([table.paused for table in tables]),
         tables=tuple(tables),
     )
 
@@ -96,6 +97,13 @@ def _tail(each: Sequence[Tail]) -> Tail:
 def _letters(each: Sequence[DeadLetterCounts]) -> DeadLetterCounts:
     fields = DeadLetterCounts.__struct_fields__
     return DeadLetterCounts(*(sum(getattr(one, field) for one in each) for field in fields))
+
+
+def _paused(each: Sequence[Paused]) -> Paused:
+    """Paused where one is; the time left is the shortest."""
+    left = [one.trims_in_seconds for one in each if one.trims_in_seconds is not None]
+    backfill, tail = any(one.backfill for one in each), any(one.tail for one in each)
+    return Paused(backfill, tail, min(left, default=None))
 
 
 def _conditions(tables: Sequence[Document]) -> list[Condition]:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from daemon.control import Part
 from daemon.sections import Files
 from daemon.source import files, incremental
-from daemon.source.foreign import reader as foreign
 from daemon.source.page import Page
+from daemon.source.scan import Scanner
 from sinks.change import KeySchema
 
 
@@ -17,12 +17,19 @@ class Sources(NamedTuple):
     s3: Any
     keys: KeySchema
     files: Files | None = None  # how files of older tools are to be read
+    scanner: Scanner | None = None  # of a backfill by scan
 
 
 def pages(sources: Sources, part: Part) -> Iterator[Page]:
-    """From the part's position on. Raises ExportUnusable, and ClientError or BotoCoreError when AWS is away."""
+    """From the part's position on. Raises ExportUnusable or ScanRefused, ClientError or BotoCoreError."""
     if part.kind == "files":
+        from daemon.source.foreign import reader as foreign
+
         return foreign.pages(sources.s3, sources.keys, sources.files, part)
+    if part.kind == "scan":
+        if sources.scanner is None:
+            raise ValueError(f"{part.name} is of a scan, and backfill.from is not: put `from: scan` back")
+        return sources.scanner.pages(part)
     etag = files.verify(sources.s3, part)
     read = incremental.change_reader if part.kind == "incremental" else files.row_reader
     return files.blocks(sources.s3, part, etag, read(sources.keys))

@@ -64,10 +64,17 @@ class Calls:
             self._pause(attempt)
         return self._once(operation, body)
 
+    def raw(self, operation: str, request: Any) -> bytes:
+        """The answer as it came, after one attempt. Raises ClientError, BotoCoreError."""
+        return self._answer(operation, msgspec.json.encode(request))
+
     def _pause(self, attempt: int) -> None:
         time.sleep(PAUSE_SECONDS * 2**attempt * random.random())
 
     def _once(self, operation: str, body: bytes) -> dict[str, Any]:
+        return _decode(self._answer(operation, body))  # type: ignore[no-any-return]
+
+    def _answer(self, operation: str, body: bytes) -> bytes:
         try:
             connection = self._connection()
             connection.request("POST", "/", body=body, headers=self._headers(operation, body))
@@ -77,7 +84,7 @@ class Calls:
             self._drop()
             raise HTTPClientError(error=error) from error
         if answer.status == http.HTTPStatus.OK:
-            return _decode(content)  # type: ignore[no-any-return]
+            return content
         raise _client_error(operation, answer.status, content, self._explain)
 
     def _connection(self) -> http.client.HTTPConnection:

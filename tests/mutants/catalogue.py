@@ -5,5 +5,6 @@ from mutants.foreign import FOREIGN
 from mutants.load import LOAD, SINKS, STATE
 from mutants.order import ORDER, REFUSALS
 from mutants.proof import GAPS, PROOF
+from mutants.scan import SCAN
 
-MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE, *EXPORTS, *FOREIGN)
+MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE, *EXPORTS, *FOREIGN, *SCAN)

@@ -1,6 +1,11 @@
 """What runs in a world: replicas of the service with their children, over the world's stores."""
 
+import json
+
+import msgspec
+from botocore.exceptions import HTTPClientError
 from fakes import Crash, ObjectStore
+from simulation.dynamodb_store import failed
 from simulation.dynamodb_wire import Client
 from simulation.faults import Faults
 from simulation.kcl import EXIT_FAILED, EXIT_KILLED, Jvm
@@ -97,6 +102,34 @@ class SourceClient(Client):
         # Not of the store: the operations of exports, in worlds that have them.
         return getattr(self._world.exports, operation)
 
+    def scan(self, **request):
+        if request["TableName"] != TABLE:
+            return super().scan(**request)
+        return {}  # whether it may be scanned
+
+
+class ScanCalls:
+    """Scans of the source table: throttled, unanswered, cut short, and stale up to STALE_SECONDS_MAX."""
+
+    def __init__(self, world):
+        self._world = world
+
+    def raw(self, operation, request):
+        assert operation == "Scan"
+        world = self._world
+        world.between()
+        fault = world.chance.choice(("throttled", "lost", "cut")) if world.adverse and world.sparse() else None
+        if fault == "throttled":
+            raise failed("ProvisionedThroughputExceededException", "slow down")
+        answer = json.dumps(world.source.scanned(json.loads(msgspec.json.encode(request)))).encode()
+        world.between()
+        if fault == "lost":
+            raise HTTPClientError(error=TimeoutError("timed out"))
+        return answer[: len(answer) // 2] if fault == "cut" else answer
+
+    def close(self):
+        """Nothing is open."""
+
 
 class SimParts(Parts):
     """The parts of one replica, over the world's stores."""
@@ -110,6 +143,9 @@ class SimParts(Parts):
         self.dynamodb = SourceClient(world, world.control_faults)
         self.streams = Streams(world.source)
         self.s3 = world.s3
+
+    def calls(self):
+        return ScanCalls(self._world)
 
     def sink(self, *, may_create=True):
         world = self._world

@@ -23,6 +23,8 @@ DAY = 86_400.0
 # Within these a listing and a record become visible; the engine's own margins lie above (lag.SIBLING_SECONDS).
 LISTED_SECONDS, PUBLISHED_SECONDS = 8.0, 3.0
 PAGE_SHARDS = 3
+# Of a scan; below clock_margin_seconds.
+STALE_SECONDS_MAX = 100.0
 
 
 class Put(NamedTuple):
@@ -169,6 +171,19 @@ class Source:
         return write_incremental_export(
             store, "exports", "sim", ARN, records, from_time=begin, to_time=end, files=2, seed=seed
         )
+
+    def scanned(self, request):
+        """A page of a segment. Eventually consistent: of each key a state of not long ago."""
+        stale = 0.0 if request["ConsistentRead"] else STALE_SECONDS_MAX
+        after = request.get("ExclusiveStartKey", {}).get("id", {}).get("S", "")
+        rows = dict(self.beats)
+        for key in self.history:
+            rows[key] = self._state(key, self.clock.now - self.chance.uniform(0, stale))
+        own = [k for k in rows if zlib.crc32(k.encode()) % request["TotalSegments"] == request["Segment"]]
+        left = sorted(key for key in own if key > after and rows[key] is not None)
+        page = left[: request["Limit"]]
+        more = {"LastEvaluatedKey": {"id": {"S": page[-1]}}} if len(left) > len(page) else {}
+        return {"Items": [rows[key] for key in page], "ConsumedCapacity": {"CapacityUnits": 0.5}, **more}
 
     def _state(self, key, at):
         before = [put for put in self.history[key] if put.at <= at]

@@ -78,3 +78,23 @@ def test_a_shard_read_to_its_end_needs_no_more_reading():
 
 def test_what_came_before_the_export_needs_no_reading():
     assert lost({}, shard_id(-20), now=10) is None
+
+
+def test_what_is_left_until_the_stream_forgets_is_told_by_the_shard_that_was_read_least():
+    one, two, ended = shard_id(0), shard_id(1), shard_id(-30)
+    seen = listing(one, two, ended, at=5)
+    states = {one: state(applied_to=2), two: state(applied_to=4), ended: state(ended=True)}
+    assert gap.trims_in_seconds(MIGRATION, seen, states, None, DAY0 + 5 * HOUR) == 20 * HOUR
+    # A proof covers every shard, also one in which nothing was written.
+    assert gap.trims_in_seconds(MIGRATION, seen, states, DAY0 + 3 * HOUR, DAY0 + 5 * HOUR) == 21 * HOUR
+    assert gap.trims_in_seconds(MIGRATION, seen, states, None, DAY0 + 60 * HOUR) == 0
+    assert gap.trims_in_seconds(MIGRATION, listing(ended, at=5), {ended: state(ended=True)}, None, DAY0) is None
+
+
+def test_when_nothing_is_left_it_is_a_gap_and_not_before():
+    shard = shard_id(0)
+    seen, states = listing(shard, at=5), {shard: state(applied_to=2)}
+    for hours in (5, 24.9, 25.1, 40):
+        now = DAY0 + hours * HOUR
+        left = gap.trims_in_seconds(MIGRATION, seen, states, None, now)
+        assert (left == 0) == (gap.of_time(MIGRATION, seen, states, None, now) is not None)

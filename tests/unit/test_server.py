@@ -7,27 +7,30 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from daemon import metrics, waiting
 from daemon.control import Migration
 from daemon.cutover import Limits, Observation
 from daemon.metrics import ProcessHealth
 from daemon.phase import Phase
+from daemon.report import render
 from daemon.server import ListenFailed, View, serving
 from daemon.signal import file
-from daemon.signal.document import VALID_SECONDS, Document, Progress, Tail, document
+from daemon.signal.document import VALID_SECONDS, Document, Paused, Progress, Tail, document
 
 LETTERS = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
 TAIL = Tail(records=10, applied=9, expired=1, shards_open=2, shards_ended=1, shards_unowned=0, restarts=3)
 
 
-def published(*, ready=True, now=None, phase=Phase.REPLICATING):
+def published(*, ready=True, now=None, phase=Phase.REPLICATING, paused=Paused()):  # noqa: B008  frozen
     now = now or time.time()
     seen = Observation(now, 2, 2, 7, 7, None, now - 1, "round 3", None)
     migration = Migration(
         phase=phase, message="all is well", ready_since=now - 5 if ready else None, caught_up_since=now - 9
     )
-    return document("orders", migration, seen, Limits(5, 3), Progress(3, 100.0, TAIL, LETTERS), "customers")
+    progress = Progress(3, 100.0, TAIL, LETTERS, paused)
+    return document("orders", migration, seen, Limits(5, 3), progress, "customers")
 
 
 class Served:
@@ -108,6 +111,27 @@ def test_metrics_tell_lag_phase_conditions_and_restarts(served):
         'moveout_stream_records_total{migration="orders",table="customers"} 10.0',
     ):
         assert line in text
+
+
+def test_a_pause_is_told_with_what_is_left_in_document_metrics_and_status(served):
+    served.document = published(paused=Paused(backfill=False, tail=True, trims_in_seconds=5400.0))
+    _, text = served.get("/metrics")
+    assert 'moveout_paused{migration="orders",part="tail",table="customers"} 1.0' in text
+    assert 'moveout_paused{migration="orders",part="backfill",table="customers"} 0.0' in text
+    assert 'moveout_stream_trims_in_seconds{migration="orders",table="customers"} 5400.0' in text
+    document = json.loads(served.get("/v1/migration")[1])
+    assert document["paused"] == {"backfill": False, "tail": True, "trims_in_seconds": 5400.0}
+    assert "the tail is paused: `moveout resume` goes on" in document["message"]
+    with (console := Console(width=200)).capture() as shown:
+        console.print(render(served.document))
+    assert "forgets what is not applied in 1.5 h" in shown.get()
+    assert "tail, by `moveout pause`" in shown.get()
+
+
+def test_a_document_of_before_there_were_pauses_is_still_read():
+    old = json.loads(msgspec.json.encode(published()))
+    del old["paused"]
+    assert msgspec.json.decode(json.dumps(old), type=Document).paused == Paused()
 
 
 def test_lag_without_a_bound_is_infinite_in_metrics_and_null_in_json(served):

@@ -1,0 +1,191 @@
+"""`moveout set`, `pause`, `resume`: what a person changes while the service runs. Durable, in the control table."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import typer
+from rich.table import Table
+
+from daemon.config import Config
+from daemon.control import Settings
+from daemon.terminal import (
+    DEFAULT_CONFIG,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    ConfigOption,
+    TableOption,
+    configured_all,
+    guarded,
+    out,
+    refuse,
+)
+
+What = Literal["backfill", "tail", "all"]
+WhatArgument = Annotated[What, typer.Argument(help="backfill, tail or all")]
+
+
+class Key(NamedTuple):
+    """One key of `moveout set`: the setting, the one that it replaces, its highest value, its unit."""
+
+    setting: str
+    instead_of: str | None
+    highest: float
+    unit: str
+
+
+KEYS: Mapping[str, Key] = {
+    "backfill.rate": Key("items_per_second", None, math.inf, "items per second"),
+    "backfill.read_percent": Key("read_percent", "read_units_per_second", 100, "% of the table's read capacity"),
+    "backfill.read_units": Key("read_units_per_second", "read_percent", math.inf, "read units per second"),
+}
+
+
+def set_(
+    assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE…", help="See above; `none` clears.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
+) -> None:
+    """Change a limit while the move runs; every worker obeys within seconds, and after a restart too.
+
+    Keys: backfill.rate (items per second), backfill.read_percent (of the table's read capacity, for a scan),
+    backfill.read_units (read units per second, for a scan), each for all workers together. VALUE is a number above 0,
+    or none: then the configuration holds again. To halt the backfill: moveout pause backfill.
+    """
+    try:
+        changes = parsed(assignments)
+    except ValueError as error:
+        refuse(EXIT_USAGE, str(error))
+    guarded(lambda: _each(config, table, changes))
+
+
+def pause(
+    what: WhatArgument = "all",
+    config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
+) -> None:
+    """Halt the backfill, the tail, or both, until `moveout resume`. Nothing is lost, and nothing is given up.
+
+    While the tail is paused lag grows and ready falls. The stream forgets after 24 hours, and after 23 the move takes
+    what was not applied for lost: moveout status tells how long is left. A paused backfill has no such end.
+    """
+    guarded(lambda: _each(config, table, _paused(what, paused=True)))
+
+
+def resume(
+    what: WhatArgument = "all",
+    config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
+) -> None:
+    """Go on with what `moveout pause` has halted, from where it was.
+
+    Workers and shards notice within seconds. Limits of `moveout set` stay as they are; `set KEY=none` clears them.
+    """
+    guarded(lambda: _each(config, table, _paused(what, paused=False)))
+
+
+def parsed(assignments: list[str]) -> dict[str, Any]:
+    """`["backfill.rate=100"]` -> `{"items_per_second": 100.0}`. Raises ValueError with what is known."""
+    given: dict[str, float | None] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if name not in KEYS or not equals:
+            raise ValueError(f"{assignment!r} is not KEY=VALUE with a known key; known are {', '.join(KEYS)}")
+        value, rival = _number(name, KEYS[name], text), KEYS[name].instead_of
+        if KEYS[name].setting in given or (value is not None and given.get(rival or "") is not None):
+            raise ValueError(f"{assignment!r}: {name}, or the one that it replaces, is given already: choose one")
+        given[KEYS[name].setting] = value
+    replaced = [key.instead_of for key in KEYS.values() if key.instead_of and given.get(key.setting) is not None]
+    return {**given, **dict.fromkeys(replaced)}
+
+
+def _number(name: str, key: Key, text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0 < value <= key.highest and math.isfinite(value)):
+        most = f", up to {key.highest:g}" if math.isfinite(key.highest) else ""
+        raise ValueError(
+            f"{name} is {text!r}: expected a number above 0{most} ({key.unit}), or none. "
+            "To halt the backfill: moveout pause backfill"
+        )
+    return value
+
+
+def _paused(what: What, *, paused: bool) -> dict[str, Any]:
+    return {f"{part}_paused": paused for part in ("backfill", "tail") if what in (part, "all")}
+
+
+def _each(path: Any, table: str | None, changes: Mapping[str, Any]) -> None:
+    """Change the settings of each table's move, and say what is in force. Raises what guarded knows."""
+    from daemon.app import parts
+
+    for config in configured_all(path, table):
+        known = parts(config)
+        if changes.get("read_percent") is not None:
+            _tellable(known, changes)
+        out.print(in_force(config, _changed(known, changes)), highlight=False)
+
+
+def _tellable(known: Any, changes: Mapping[str, Any]) -> None:
+    """A percentage of a capacity that nobody tells would end the workers. Raises CheckFailed."""
+    from daemon import scanning
+
+    scanning.tellable(known, Settings(read_percent=changes["read_percent"]))
+
+
+def _changed(known: Any, changes: Mapping[str, Any]) -> Settings:
+    from botocore.exceptions import ClientError
+
+    from daemon.settings import change, replaced
+
+    try:
+        return change(known.control, replaced(**changes))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        refuse(
+            EXIT_FAILED,
+            f"the control table {known.config.control.table!r} does not exist yet, so there is nothing to set: "
+            "start the move with `moveout run`",
+        )
+
+
+def in_force(config: Config, settings: Settings) -> Table:
+    """What holds now, and where it is from."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("migration", config.name)
+    for name, key in KEYS.items():
+        table.add_row(name, _in_force(key, getattr(settings, key.setting), _configured(config)[key.setting], settings))
+    paused = [part for part in ("backfill", "tail") if getattr(settings, f"{part}_paused")]
+    table.add_row("paused", ", ".join(paused) or "nothing")
+    if settings.tail_paused:
+        table.add_row("", "the stream forgets after 24 hours: `moveout status` tells how long is left")
+    return table
+
+
+def _configured(config: Config) -> Mapping[str, float | None]:
+    backfill = config.backfill
+    return {
+        "items_per_second": backfill.items_per_second,
+        "read_percent": backfill.scan.read_percent,
+        "read_units_per_second": backfill.scan.read_units_per_second,
+    }
+
+
+def _in_force(key: Key, value: float | None, configured: float | None, settings: Settings) -> str:
+    if value is not None:
+        return f"{value:g} {key.unit} (set)"
+    if key.instead_of is not None and getattr(settings, key.instead_of) is not None:
+        return "not in force: the other one is set"
+    return f"{configured:g} {key.unit} (configured)" if configured is not None else "as configured: nothing"
+
+
+def register(app: typer.Typer) -> None:
+    """Put the three commands where `moveout --help` shows them."""
+    commands: Mapping[str, Callable[..., None]] = {"set": set_, "pause": pause, "resume": resume}
+    for name, command in commands.items():
+        app.command(name)(command)
