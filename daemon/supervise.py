@@ -13,6 +13,7 @@ import structlog
 log = structlog.get_logger()
 
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 1.0, 60.0
+DOUBLINGS_MAX = 10
 # A process that ran this long was well: the next failure starts from the shortest pause again.
 HEALTHY_SECONDS = 120.0
 
@@ -90,7 +91,8 @@ class Kept:
             return
         ran_seconds = self._now() - self._started_at
         self._failures = 1 if ran_seconds > HEALTHY_SECONDS else self._failures + 1
-        pause = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2 ** (self._failures - 1)) * self._chance.uniform(0.5, 1)
+        doubled = min(self._failures - 1, DOUBLINGS_MAX)  # a process may fail for days
+        pause = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2**doubled) * self._chance.uniform(0.5, 1)
         self._start_at = self._now() + pause
         self.restarts += 1
         log.warning(

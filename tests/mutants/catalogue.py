@@ -1,5 +1,6 @@
 """Bugs that tools of this kind have had, or that our own first drafts had."""
 
+from mutants.access import ACCESS
 from mutants.exports import EXPORTS
 from mutants.foreign import FOREIGN
 from mutants.load import LOAD, SINKS, STATE
@@ -7,4 +8,4 @@ from mutants.order import ORDER, REFUSALS
 from mutants.proof import GAPS, PROOF
 from mutants.scan import SCAN
 
-MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE, *EXPORTS, *FOREIGN, *SCAN)
+MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE, *EXPORTS, *FOREIGN, *SCAN, *ACCESS)

@@ -41,7 +41,7 @@ class Move:
             self.control.put(record, part, 0)
 
     def load(self, progress=None):
-        read = partial(pages, Sources(None, KEYS, scanner(self.table)))
+        read = partial(pages, Sources(None, KEYS, scanner=scanner(self.table)))
 
         def one(part, told):
             return load_part(read, part, Ways(self.sink.apply, None, no_letters), 100, progress or told)
