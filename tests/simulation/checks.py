@@ -165,5 +165,5 @@ class Checks:
 
     def last_message(self):
         """What the service says about why it is not ready."""
-        found = [r.service.published.message for r in self.world.replicas if r.service and r.service._published]
+        found = [r.service.published.message for r in self.world.replicas if r.service and r.service.published]
         return found[-1] if found else "nothing was published"

@@ -36,7 +36,7 @@ def test_a_paused_tail_takes_ready_back_tells_what_is_left_and_goes_on_where_it_
         for replica in world.replicas:
             replica.step(world.chance, world.clock.now)
             if replica.service is not None and replica.service._leading:
-                told.append(replica.service._published)
+                told.append(replica.service.published)
         if len(told) == TURNS:
             change(control, replaced(tail_paused=False))
 

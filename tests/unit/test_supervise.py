@@ -67,6 +67,15 @@ def test_pauses_grow_up_to_a_bound_and_start_anew_after_a_healthy_run():
     assert world.pause() <= 1.2
 
 
+def test_a_process_that_fails_for_days_is_still_started_again():
+    world = World()
+    for _ in range(1100):  # doubled so often, a pause would be no number any more
+        world.end(1)
+        world.now += BACKOFF_SECONDS_MAX
+        world.kept.tick()
+    assert world.kept.restarts == 1100
+
+
 def test_pauses_differ_so_that_replicas_do_not_start_together():
     assert len({round(_first_pause(), 2) for _ in range(20)}) > 3
 
