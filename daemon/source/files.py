@@ -1,24 +1,24 @@
 """One data file of an export -> pages of rows: memory is bounded by the page, not by the file."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import md5
 from typing import Any
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
-from isal import igzip
+from botocore.exceptions import ClientError
 
 from daemon.control import Part
 from daemon.source.export import ExportUnusable, split_url
 from daemon.source.keys import key_reader
+from daemon.source.packing import BLOCK_BYTES, Damaged, unpacked
 from daemon.source.page import Page, Row
 from sinks.attributes import UnreadableItem
 from sinks.change import Item, KeySchema
 
-BLOCK_BYTES = 256 * 1024
+# An item has 400 KB at most. Two images of it, and its smallest values at fourteen bytes each, stay below this.
+LINE_BYTES_MAX = 16 * 1024 * 1024
 LINE_HEAD, LINE_TAIL = b'{"Item":', b"}"
-UNREADABLE = (ClientError, BotoCoreError)
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -112,16 +112,21 @@ def _get(s3: Any, part: Part, **request: Any) -> Any:
 
 
 def _lines(body: Any, part: Part) -> Iterator[list[bytes]]:
-    """Whole lines, split on newline bytes only: str.splitlines() would split inside strings."""
-    tail = b""
     try:
-        with igzip.IGzipFile(fileobj=body) as plain:  # type: ignore[no-untyped-call]
-            while block := plain.read(BLOCK_BYTES):
-                *lines, tail = (tail + block).split(b"\n")
-                yield [line for line in lines if line]
-    except UNREADABLE:
-        raise  # botocore's ReadTimeoutError is an OSError as well: S3 is away, the file is as good as it was
-    except (OSError, EOFError, ValueError) as error:
-        raise ExportUnusable(f"{part.name} cannot be unzipped: {error}") from error
+        yield from _split(unpacked(body))
+    except Damaged as error:
+        raise ExportUnusable(
+            f"{part.name} cannot be unpacked: {error}. Copy it again from the export; the other files are kept"
+        ) from error
+
+
+def _split(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Whole lines, split on newline bytes only: str.splitlines() would split inside strings. Raises Damaged."""
+    tail = b""
+    for block in blocks:
+        *lines, tail = (tail + block).split(b"\n")
+        if len(tail) > LINE_BYTES_MAX:
+            raise Damaged(f"a line is longer than {LINE_BYTES_MAX} bytes, as no item's is")
+        yield [line for line in lines if line]
     if tail:
         yield [tail]

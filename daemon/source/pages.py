@@ -1,11 +1,12 @@
 """One part -> its pages, whatever it is a part of: a file of an export, a segment of the table, a foreign file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from daemon.control import Part
 from daemon.source import files, incremental
-from daemon.source.page import Page
+from daemon.source.ion import ion_reader
+from daemon.source.page import Page, Row
 from sinks.change import KeySchema
 
 
@@ -19,5 +20,11 @@ class Sources(NamedTuple):
 def pages(sources: Sources, part: Part) -> Iterator[Page]:
     """From the part's position on. Raises ExportUnusable, and ClientError or BotoCoreError when AWS is away."""
     etag = files.verify(sources.s3, part)
-    read = incremental.change_reader if part.kind == "incremental" else files.row_reader
-    return files.blocks(sources.s3, part, etag, read(sources.keys))
+    return files.blocks(sources.s3, part, etag, _row_reader(sources, part))
+
+
+def _row_reader(sources: Sources, part: Part) -> Callable[[bytes], Row]:
+    """What makes rows of the lines of an export's file."""
+    made = incremental.change_reader if part.kind == "incremental" else files.row_reader
+    read = made(sources.keys)
+    return ion_reader(read) if part.format == "ION" else read

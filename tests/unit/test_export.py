@@ -65,7 +65,7 @@ def test_a_manifest_without_a_type_is_of_a_full_export():
     ("change", "said"),
     [
         ({"exportType": "INCREMENTAL_EXPORT", "exportTime": None}, "needs a full export"),
-        ({"outputFormat": "ION"}, "export again as DYNAMODB_JSON"),
+        ({"outputFormat": "CSV"}, "is in CSV, known are DYNAMODB_JSON and ION"),
         ({"itemCount": 4}, "add up to 3"),
         ({"tableArn": None}, "not the manifest-summary"),
     ],
