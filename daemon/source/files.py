@@ -19,6 +19,7 @@ from sinks.change import Item, KeySchema
 # An item has 400 KB at most. Two images of it, and its smallest values at fourteen bytes each, stay below this.
 LINE_BYTES_MAX = 16 * 1024 * 1024
 LINE_HEAD, LINE_TAIL = b'{"Item":', b"}"
+HEAD_BYTES = len(LINE_HEAD)
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -56,23 +57,22 @@ def blocks(s3: Any, part: Part, etag: str, read: Callable[[bytes], Row]) -> Iter
     """
     bucket, key = split_url(part.name)
     answer = _get(s3, part, Bucket=bucket, Key=key, IfMatch=etag)
-    number, position = 0, int(part.position or 0)
-    for lines in _lines(answer["Body"], part):
-        begin = max(position - number, 0)
+    number = int(part.position or 0)
+    for lines in _lines(answer["Body"], part, number):
+        rows = _rows(lines, number, part, read)
         number += len(lines)
-        if begin < len(lines):
-            left = lines[begin:]
-            rows = _rows(left, number - len(left), part, read)
-            yield Page(rows, str(number), sum(map(len, left)) + len(left))
+        yield Page(rows, str(number), sum(map(len, lines)) + len(lines))
 
 
 def _rows(lines: list[bytes], before: int, part: Part, read: Callable[[bytes], Row]) -> list[Row]:
+    """The rows; a line may be empty, and is none then."""
     rows = []
-    for line in lines:
+    for number, line in enumerate(lines, before + 1):
         try:
-            rows.append(read(line))
+            if line:
+                rows.append(read(line))
         except UnreadableItem as error:
-            raise ExportUnusable(f"{part.name}, line {before + len(rows) + 1}: {error}") from error
+            raise ExportUnusable(f"{part.name}, line {number}: {error}") from error
     return rows
 
 
@@ -81,10 +81,11 @@ def row_reader(keys: KeySchema) -> Callable[[bytes], Row]:
     key_of = key_reader(keys)
 
     def read(line: bytes) -> Row:
-        if line.startswith(LINE_HEAD) and line.endswith(LINE_TAIL):
-            json = line[len(LINE_HEAD) : -len(LINE_TAIL)]
-        else:
-            json = _unwrapped(line)
+        # As AWS writes it; a slice costs a twentieth of a decoder.
+        if line[:HEAD_BYTES] == LINE_HEAD and line[-1:] == LINE_TAIL:
+            json = line[HEAD_BYTES:-1]
+            return key_of(json), Item(json)
+        json = _unwrapped(line)
         return key_of(json), Item(json)
 
     return read
@@ -111,13 +112,24 @@ def _get(s3: Any, part: Part, **request: Any) -> Any:
         raise
 
 
-def _lines(body: Any, part: Part) -> Iterator[list[bytes]]:
+def _lines(body: Any, part: Part, skip: int) -> Iterator[list[bytes]]:
     try:
-        yield from _split(unpacked(body))
+        yield from _split(_behind(unpacked(body), skip))
     except Damaged as error:
         raise ExportUnusable(
             f"{part.name} cannot be unpacked: {error}. Copy it again from the export; the other files are kept"
         ) from error
+
+
+def _behind(blocks: Iterable[bytes], lines: int) -> Iterator[bytes]:
+    """What follows so many lines. Counting them costs a twentieth of splitting."""
+    for block in blocks:
+        ended = block.count(b"\n") if lines else 0
+        if ended < lines:
+            lines -= ended
+            continue
+        yield block.split(b"\n", lines)[-1] if lines else block
+        lines = 0
 
 
 def _split(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
@@ -127,6 +139,6 @@ def _split(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
         *lines, tail = (tail + block).split(b"\n")
         if len(tail) > LINE_BYTES_MAX:
             raise Damaged(f"a line is longer than {LINE_BYTES_MAX} bytes, as no item's is")
-        yield [line for line in lines if line]
+        yield lines
     if tail:
         yield [tail]
