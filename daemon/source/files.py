@@ -1,7 +1,8 @@
 """One data file of an export -> pages of rows: memory is bounded by the page, not by the file."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import md5
 from typing import Any
 
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from daemon.control import Part
 from daemon.source.export import ExportUnusable, split_url
-from daemon.source.keys import key_reader
+from daemon.source.keys import item_decoder, key_of, key_reader
 from daemon.source.packing import BLOCK_BYTES, Damaged, unpacked
 from daemon.source.page import Page, Row
 from sinks.attributes import UnreadableItem
@@ -49,23 +50,39 @@ def verify(s3: Any, part: Part) -> str:
     return str(answer["ETag"])
 
 
-def blocks(s3: Any, part: Part, etag: str, read: Callable[[bytes], Row]) -> Iterator[Page]:
+def blocks(
+    s3: Any,
+    part: Part,
+    etag: str,
+    read: Callable[[bytes], Row],
+    read_all: Callable[[Sequence[bytes]], list[Row]] | None = None,
+) -> Iterator[Page]:
     """The lines of a verified file behind the part's position, through `read`, in pages of about 256 KiB of JSON.
 
     A position is the number of lines before it: they are unpacked and counted, nothing else. `read` may raise
-    UnreadableItem. Raises ExportUnusable with the number of the line, and ClientError or BotoCoreError when S3 is away.
+    UnreadableItem; `read_all` does the same for many lines, where that is quicker. Raises ExportUnusable with the
+    number of the line, and ClientError or BotoCoreError when S3 is away.
     """
     bucket, key = split_url(part.name)
     answer = _get(s3, part, Bucket=bucket, Key=key, IfMatch=etag)
     number = int(part.position or 0)
     for lines in _lines(answer["Body"], part, number):
-        rows = _rows(lines, number, part, read)
+        rows = _rows(lines, number, part, read, read_all)
         number += len(lines)
         yield Page(rows, str(number), sum(map(len, lines)) + len(lines))
 
 
-def _rows(lines: list[bytes], before: int, part: Part, read: Callable[[bytes], Row]) -> list[Row]:
+def _rows(
+    lines: list[bytes],
+    before: int,
+    part: Part,
+    read: Callable[[bytes], Row],
+    read_all: Callable[[Sequence[bytes]], list[Row]] | None,
+) -> list[Row]:
     """The rows; a line may be empty, and is none then."""
+    if read_all is not None:
+        with suppress(UnreadableItem):  # which line it is, or that it is only an empty one, is seen below
+            return read_all(lines)
     rows = []
     for number, line in enumerate(lines, before + 1):
         try:
@@ -78,17 +95,37 @@ def _rows(lines: list[bytes], before: int, part: Part, read: Callable[[bytes], R
 
 def row_reader(keys: KeySchema) -> Callable[[bytes], Row]:
     """A function from a line `{"Item":{…}}` to a row; it raises UnreadableItem."""
-    key_of = key_reader(keys)
+    key_in = key_reader(keys)
 
     def read(line: bytes) -> Row:
-        # As AWS writes it; a slice costs a twentieth of a decoder.
-        if line[:HEAD_BYTES] == LINE_HEAD and line[-1:] == LINE_TAIL:
-            json = line[HEAD_BYTES:-1]
-            return key_of(json), Item(json)
-        json = _unwrapped(line)
-        return key_of(json), Item(json)
+        json = _item(line)
+        return key_in(json), Item(json)
 
     return read
+
+
+def rows_reader(keys: KeySchema) -> Callable[[Sequence[bytes]], list[Row]]:
+    """As row_reader, for many lines at once: fewer calls between the decoder's C and the sink are a tenth of its cost.
+
+    It raises UnreadableItem when any of them cannot be read.
+    """
+    decode, to_key = item_decoder(keys), key_of(keys)
+
+    def read_all(lines: Sequence[bytes]) -> list[Row]:
+        found = [_item(line) for line in lines]
+        try:
+            return list(zip(map(to_key, map(decode, found)), map(Item, found), strict=True))
+        except msgspec.MsgspecError as error:
+            raise UnreadableItem(str(error)) from error
+
+    return read_all
+
+
+def _item(line: bytes) -> bytes:
+    # As AWS writes it; a slice costs a twentieth of a decoder.
+    if line[:HEAD_BYTES] == LINE_HEAD and line[-1:] == LINE_TAIL:
+        return line[HEAD_BYTES:-1]
+    return _unwrapped(line)
 
 
 def _unwrapped(line: bytes) -> bytes:

@@ -36,6 +36,12 @@ def key_of(keys: KeySchema) -> Callable[[Any], Key]:
     return lambda found: Key(partition(found.partition), sort(found.sort))
 
 
+def item_decoder(keys: KeySchema) -> Callable[[bytes], Any]:
+    """A function from an item's bytes to its key_struct; it raises msgspec.MsgspecError."""
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder(key_struct(keys)).decode
+    return decode
+
+
 def _value_of(kind: str) -> Callable[[Any], KeyValue]:
     if kind == "N":
         return lambda found: canonical(found.value)
@@ -44,8 +50,7 @@ def _value_of(kind: str) -> Callable[[Any], KeyValue]:
 
 def key_reader(keys: KeySchema) -> Callable[[bytes], Key]:
     """A function from an item's bytes to its Key; it raises UnreadableItem when a key attribute is not there."""
-    decode: Callable[[bytes], Any] = msgspec.json.Decoder(key_struct(keys)).decode
-    to_key = key_of(keys)
+    decode, to_key = item_decoder(keys), key_of(keys)
 
     def read(json: bytes) -> Key:
         try:

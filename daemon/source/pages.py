@@ -20,11 +20,13 @@ class Sources(NamedTuple):
 def pages(sources: Sources, part: Part) -> Iterator[Page]:
     """From the part's position on. Raises ExportUnusable, and ClientError or BotoCoreError when AWS is away."""
     etag = files.verify(sources.s3, part)
-    return files.blocks(sources.s3, part, etag, _row_reader(sources, part))
+    if part.format == "ION":
+        return files.blocks(sources.s3, part, etag, ion_reader(_line_reader(sources, part)))
+    together = files.rows_reader(sources.keys) if part.kind == "full" else None
+    return files.blocks(sources.s3, part, etag, _line_reader(sources, part), together)
 
 
-def _row_reader(sources: Sources, part: Part) -> Callable[[bytes], Row]:
-    """What makes rows of the lines of an export's file."""
+def _line_reader(sources: Sources, part: Part) -> Callable[[bytes], Row]:
+    """What makes rows of the lines of an export's file in DYNAMODB_JSON."""
     made = incremental.change_reader if part.kind == "incremental" else files.row_reader
-    read = made(sources.keys)
-    return ion_reader(read) if part.format == "ION" else read
+    return made(sources.keys)
