@@ -54,6 +54,7 @@ def _loaded(line: bytes) -> Any:
 
     model = simpleion.IonPyValueModel
     try:
+        line.decode()  # amazon.ion without its C extension takes any bytes for text
         values = simpleion.load(
             BytesIO(line),
             single_value=False,
