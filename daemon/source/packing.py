@@ -3,7 +3,7 @@
 Streaming: memory is bounded by the block, and by zstd's window (128 MiB at most, 8 MiB up to its level 19).
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,10 +11,10 @@ from isal import igzip
 
 BLOCK_BYTES = 256 * 1024
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# Of RFC 8878: the upper 28 bits of a frame to be skipped; the kind of block that is one byte, repeated.
+SKIPPABLE, REPEATED_BYTE = 0x184D2A5, 1
 # S3 is away; the bytes are as good as they were. botocore's ReadTimeoutError is an OSError as well.
 AWAY = (ClientError, BotoCoreError)
-# What our own last frame holds. Measured with zstandard 0.25: its reader takes a frame that breaks off for the end.
-SEAL = b"moveout: the end"
 
 
 class Damaged(Exception):
@@ -72,35 +72,67 @@ def _gunzipped(packed: _Body) -> Iterator[bytes]:
         yield from iter(lambda: plain.read(BLOCK_BYTES), b"")
 
 
-class _Sealed:
-    """Packed bytes, and one frame more that holds the seal: it comes out whole only behind whole frames."""
-
-    def __init__(self, packed: _Body, frame: bytes) -> None:
-        self._packed = packed
-        self._frame = frame
-
-    def read(self, size: int) -> bytes:
-        """As _Body.read."""
-        found = self._packed.read(size)
-        if not found:
-            found, self._frame = self._frame, b""
-        return found
-
-
 def _zstd_unpacked(packed: _Body) -> Iterator[bytes]:
     # Imported here: exports come in gzip, and a worker's memory is counted in MiB.
     import zstandard
 
-    frame = zstandard.ZstdCompressor(write_checksum=True).compress(SEAL)
-    sealed: Any = _Sealed(packed, frame)  # it asks for an IO[bytes] and uses `read`
-    reader = zstandard.ZstdDecompressor().stream_reader(sealed, read_size=BLOCK_BYTES, read_across_frames=True)
-    last = b""
+    followed: Any = _Followed(packed)  # it asks for an IO[bytes] and uses `read`
+    reader = zstandard.ZstdDecompressor().stream_reader(followed, read_size=BLOCK_BYTES, read_across_frames=True)
     try:
-        while block := reader.read(BLOCK_BYTES):
-            block = last + block
-            last = block[-len(SEAL) :]
-            yield block[: -len(SEAL)]
+        yield from iter(lambda: reader.read(BLOCK_BYTES), b"")
     except zstandard.ZstdError as error:
         raise Damaged(str(error)) from error
-    if last != SEAL:
-        raise Damaged("it breaks off in the middle of a zstd frame")
+
+
+class _Followed:
+    """Packed bytes of which it is known where their frames end.
+
+    Measured with zstandard 0.25: its reader takes a frame that breaks off for the end of the file.
+    """
+
+    def __init__(self, packed: _Body) -> None:
+        self._packed = packed
+        self._walk = self._frames()
+        self._held = b""
+        self._between = True
+        self._wanted = next(self._walk)
+
+    def read(self, size: int) -> bytes:
+        """As _Body.read; EOFError when the end is not the end of a frame."""
+        found = self._packed.read(size)
+        held, at = self._held + found, 0
+        while len(held) - at >= self._wanted:
+            at, taken = at + self._wanted, held[at : at + self._wanted]
+            self._wanted = self._walk.send(taken)
+        self._held = held[at:]
+        if not found and (self._held or not self._between):
+            raise EOFError("it breaks off in the middle of a zstd frame")
+        return found
+
+    def _frames(self) -> Generator[int, bytes, None]:
+        """Asks for so many bytes, then for so many more, through frame after frame (RFC 8878, 3.1)."""
+        while True:
+            self._between = True
+            magic = int.from_bytes((yield 4), "little")
+            self._between = False
+            if magic >> 4 == SKIPPABLE:
+                yield from _over(int.from_bytes((yield 4), "little"))
+                continue
+            described = (yield 1)[0]
+            single, checked = described >> 5 & 1, described >> 2 & 1
+            content_size = (single, 2, 4, 8)[described >> 6]
+            yield from _over((1 - single) + (0, 1, 2, 4)[described & 3] + content_size)
+            last = 0
+            while not last:
+                block = int.from_bytes((yield 3), "little")
+                last, kind = block & 1, block >> 1 & 3
+                yield from _over(1 if kind == REPEATED_BYTE else block >> 3)
+            yield from _over(4 * checked)
+
+
+def _over(size: int) -> Generator[int, bytes, None]:
+    """Asks for so many bytes, never for many at once."""
+    while size:
+        step = min(size, BLOCK_BYTES)
+        yield step
+        size -= step
