@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--lines", type=int, default=30_000, help="of the file that both sides read")
-    parser.add_argument("--large", type=int, default=600_000, help="lines of the file for the memory of a worker")
+    parser.add_argument("--large", type=int, default=100_000, help="lines of the file for the memory of a worker")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
