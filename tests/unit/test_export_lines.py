@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from amazon.ion import simpleion
 from exports import ion_line, md5, packed, put_export
 from fakes import ObjectStore
 
@@ -44,6 +45,15 @@ def rows(name, keys, **part):
     return [(key, item and item.attributes()) for page in found for key, item in page.rows]
 
 
+@pytest.fixture(params=[True, False], ids=["C extension", "Python"])
+def either_reader(request):
+    """amazon.ion with its C extension and, by its own switch, without."""
+    simpleion.c_ext = request.param
+    yield
+    simpleion.c_ext = True
+
+
+@pytest.mark.usefixtures("either_reader")
 @pytest.mark.parametrize(("name", "format_"), [("full.json", "DYNAMODB_JSON"), ("full.ion", "ION")])
 def test_a_full_export_in_either_format_gives_the_same_items(name, format_):
     found = rows(name, KeySchema(KeyAttribute("id", "S")), format=format_)
@@ -125,9 +135,8 @@ def test_a_manifest_of_an_ion_export_makes_parts_in_ion():
         (b'{Item:{a:"\xff"}}', "not a line of Ion"),
     ],
 )
-@pytest.mark.parametrize("in_c", [True, False], ids=["C extension", "Python"])
-def test_a_line_of_ion_that_no_export_has_is_refused_with_the_reason(monkeypatch, line, said, in_c):
-    monkeypatch.setattr("amazon.ion.simpleion.c_ext", in_c)
+@pytest.mark.usefixtures("either_reader")
+def test_a_line_of_ion_that_no_export_has_is_refused_with_the_reason(line, said):
     with pytest.raises(UnreadableItem, match=said):
         json_line(line)
 
