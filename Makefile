@@ -5,14 +5,14 @@ MINUTES ?= 10
 SINK ?= cassandra
 BIN = .venv/bin
 # Tests without a server; the rest is marked `server`.
-FAST = tests/test_tidy.py tests/unit tests/property tests/simulation tests/mutants tests/seam tests/deploy tests/faults tests/soak
+FAST = tests/test_tidy.py tests/unit tests/property tests/simulation tests/mutants tests/seam tests/deploy tests/faults tests/soak tests/bench
 
 # Of `make simulate` and `make soak`.
 SEEDS ?= 20000
 SEED ?=
 SIMULATE = cd tests && PYTHONPATH=.:.. ../$(BIN)/python -m
 
-.PHONY: help demo test check simulate crash-points mutants soak format lock setup clean
+.PHONY: help demo test check simulate crash-points mutants soak bench format lock setup clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -29,6 +29,9 @@ test: setup  ## every test, real servers included
 
 soak: setup  ## two replicas under seeded chaos: make soak MINUTES=10 SINK=cassandra|dynamodb SEED=1
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --sink $(SINK) --seed $(or $(SEED),1) $(ARGS)
+
+bench: setup  ## what reading an export costs, in ratios: make bench ARGS="--json bench.json"
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 check: setup  ## format, lint, types and the tests that need no server
 	$(BIN)/ruff format --check

@@ -74,13 +74,13 @@ def load_part(
         raise ValueError(f"{part.name} has no version")
     # An incremental export tells of deletions, which `load` does not take.
     into = ways.apply if part.kind == "incremental" else ways.load
-    part = msgspec.structs.replace(part, error=None)
+    part, version = msgspec.structs.replace(part, error=None), part.version
     for page in read(part):
         applied = skipped = 0
         for rows in _batches(page.rows, batch_rows):
             if pace is not None:
                 pace.spend(len(rows))
-            changes = [Change(key, part.version, item) for key, item in rows if not is_heartbeat(key)]
+            changes = [Change(key, version, item) for key, item in rows if not is_heartbeat(key)]
             applied += deliver(into, changes, ways.keep)
             skipped += len(rows) - len(changes)
         part = _accounted(part, page, applied, skipped)

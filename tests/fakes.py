@@ -57,8 +57,7 @@ class ObjectStore:
         return {"ETag": self._etag(Bucket, Key)}
 
     def head_object(self, *, Bucket, Key):  # noqa: N803
-        self._found(Bucket, Key, "404", "HeadObject")
-        return {}
+        return {"ContentLength": len(self._found(Bucket, Key, "404", "HeadObject"))}
 
     def get_object(self, *, Bucket, Key, IfMatch=None):  # noqa: N803
         body = self._found(Bucket, Key, "NoSuchKey", "GetObject")

@@ -6,6 +6,7 @@ manifest-summary.json is one JSON document, manifest-files.json is JSON Lines, `
 
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from hashlib import md5
 from typing import Annotated, Any
@@ -24,6 +25,9 @@ OVERLAP_SECONDS = 300
 # A stream remembers 24 hours, and whoever is 23 behind is taken to have lost something (daemon/gap.py): three are kept
 # for catching up, or the move would begin with an alarm.
 REACH_SECONDS = 20 * 3600
+FORMATS = ("DYNAMODB_JSON", "ION")
+# A manifest may list thousands of files. boto3's clients keep ten connections.
+ASKED_AT_ONCE = 8
 
 
 class ExportUnusable(Exception):
@@ -97,8 +101,10 @@ def read_summary(s3: Any, manifest: str) -> Summary:
         summary = msgspec.json.decode(_checked(s3, bucket, key), type=Summary)
     except msgspec.MsgspecError as error:
         raise ExportUnusable(f"{manifest} is not the manifest-summary.json of an export: {error}") from error
-    if summary.output_format != "DYNAMODB_JSON":
-        raise ExportUnusable(f"{manifest} is in {summary.output_format}: export again as DYNAMODB_JSON")
+    if summary.output_format not in FORMATS:
+        raise ExportUnusable(
+            f"{manifest} is in {summary.output_format}, known are {' and '.join(FORMATS)}: export again in one of them"
+        )
     return summary
 
 
@@ -109,11 +115,17 @@ def read_parts(s3: Any, manifest: str, summary: Summary, kind: Kind) -> list[Par
     """
     bucket, key = split_url(manifest)
     folder = key.rsplit("/", 1)[0]
-    listing = _found(s3, bucket, summary.manifest_files_s3_key, f"{folder}/manifest-files.json")
+    listing, _ = _sized(s3, bucket, summary.manifest_files_s3_key, f"{folder}/manifest-files.json")
     files = [file for file in _files(_checked(s3, bucket, listing), manifest) if file.items]
-    found = [_found(s3, bucket, file.key, *_moved(file.key, folder, kind)) for file in files]
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        try:
+            sizes = list(pool.map(lambda file: _sized(s3, bucket, file.key, *_moved(file.key, folder, kind)), files))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # one answer is enough to know
+            raise
     parts = [
-        Part(f"s3://{bucket}/{key}", file.md5, file.items, kind=kind) for key, file in zip(found, files, strict=True)
+        Part(f"s3://{bucket}/{key}", file.md5, file.items, kind=kind, format=summary.output_format, size_bytes=size)
+        for (key, size), file in zip(sizes, files, strict=True)
     ]
     listed = sum(part.items for part in parts)
     if listed != summary.item_count:
@@ -151,25 +163,32 @@ def _files(lines: bytes, manifest: str) -> Iterator[_File]:
         yield file
 
 
-def _found(s3: Any, bucket: str, key: str, *moved: str) -> str:
-    """The key as the manifest has it, or near the manifest when the export was copied elsewhere."""
+def _sized(s3: Any, bucket: str, key: str, *moved: str) -> tuple[str, int]:
+    """The key as the manifest has it, or near the manifest when the export was copied elsewhere; its size in bytes."""
+    unseen = "is missing"
     for candidate in dict.fromkeys((key, *moved)):
-        if candidate and _exists(s3, bucket, candidate):
-            return candidate
+        size = _size(s3, bucket, candidate) if candidate else None
+        if isinstance(size, int):
+            return candidate, size
+        unseen = size or unseen
     raise ExportUnusable(
-        f"s3://{bucket}/{key} is missing, and so is s3://{bucket}/{moved[0]}: the export is incomplete; "
+        f"s3://{bucket}/{key} {unseen}, and so is s3://{bucket}/{moved[0]}: the export is incomplete; "
         "copy it again with its folder, or take another"
     )
 
 
-def _exists(s3: Any, bucket: str, key: str) -> bool:
+def _size(s3: Any, bucket: str, key: str) -> int | str | None:
+    """In bytes, as stored; None when there is no such object, a word when nobody would tell."""
     try:
-        s3.head_object(Bucket=bucket, Key=key)
+        return int(s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
     except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
-            return False
+        match error.response["Error"]["Code"]:
+            case "404" | "NoSuchKey" | "NotFound":
+                return None
+            case "403" | "AccessDenied" | "Forbidden":
+                # S3's documentation of HeadObject: to who may not list the bucket, a missing object is forbidden too.
+                return "is missing, or forbidden (grant s3:GetObject; with s3:ListBucket S3 tells the two apart)"
         raise
-    return True
 
 
 def _checked(s3: Any, bucket: str, key: str) -> bytes:

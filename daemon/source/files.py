@@ -1,24 +1,26 @@
 """One data file of an export -> pages of rows: memory is bounded by the page, not by the file."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import md5
 from typing import Any
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
-from isal import igzip
+from botocore.exceptions import ClientError
 
 from daemon.control import Part
 from daemon.source.export import ExportUnusable, split_url
-from daemon.source.keys import key_reader
+from daemon.source.keys import item_decoder, key_of, key_reader
+from daemon.source.packing import BLOCK_BYTES, Damaged, unpacked
 from daemon.source.page import Page, Row
 from sinks.attributes import UnreadableItem
 from sinks.change import Item, KeySchema
 
-BLOCK_BYTES = 256 * 1024
+# An item has 400 KB at most. Two images of it, and its smallest values at fourteen bytes each, stay below this.
+LINE_BYTES_MAX = 16 * 1024 * 1024
 LINE_HEAD, LINE_TAIL = b'{"Item":', b"}"
-UNREADABLE = (ClientError, BotoCoreError)
+HEAD_BYTES = len(LINE_HEAD)
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -48,46 +50,85 @@ def verify(s3: Any, part: Part) -> str:
     return str(answer["ETag"])
 
 
-def blocks(s3: Any, part: Part, etag: str, read: Callable[[bytes], Row]) -> Iterator[Page]:
+def blocks(
+    s3: Any,
+    part: Part,
+    etag: str,
+    read: Callable[[bytes], Row],
+    read_all: Callable[[Sequence[bytes]], list[Row]] | None = None,
+) -> Iterator[Page]:
     """The lines of a verified file behind the part's position, through `read`, in pages of about 256 KiB of JSON.
 
     A position is the number of lines before it: they are unpacked and counted, nothing else. `read` may raise
-    UnreadableItem. Raises ExportUnusable with the number of the line, and ClientError or BotoCoreError when S3 is away.
+    UnreadableItem; `read_all` does the same for many lines, where that is quicker. Raises ExportUnusable with the
+    number of the line, and ClientError or BotoCoreError when S3 is away.
     """
     bucket, key = split_url(part.name)
     answer = _get(s3, part, Bucket=bucket, Key=key, IfMatch=etag)
-    number, position = 0, int(part.position or 0)
-    for lines in _lines(answer["Body"], part):
-        begin = max(position - number, 0)
+    number = int(part.position or 0)
+    for lines in _lines(answer["Body"], part, number):
+        rows = _rows(lines, number, part, read, read_all)
         number += len(lines)
-        if begin < len(lines):
-            left = lines[begin:]
-            rows = _rows(left, number - len(left), part, read)
-            yield Page(rows, str(number), sum(map(len, left)) + len(left))
+        yield Page(rows, str(number), sum(map(len, lines)) + len(lines))
 
 
-def _rows(lines: list[bytes], before: int, part: Part, read: Callable[[bytes], Row]) -> list[Row]:
+def _rows(
+    lines: list[bytes],
+    before: int,
+    part: Part,
+    read: Callable[[bytes], Row],
+    read_all: Callable[[Sequence[bytes]], list[Row]] | None,
+) -> list[Row]:
+    """The rows; a line may be empty, and is none then."""
+    if read_all is not None:
+        with suppress(UnreadableItem):  # which line it is, or that it is only an empty one, is seen below
+            return read_all(lines)
     rows = []
-    for line in lines:
+    for number, line in enumerate(lines, before + 1):
         try:
-            rows.append(read(line))
+            if line:
+                rows.append(read(line))
         except UnreadableItem as error:
-            raise ExportUnusable(f"{part.name}, line {before + len(rows) + 1}: {error}") from error
+            raise ExportUnusable(f"{part.name}, line {number}: {error}") from error
     return rows
 
 
 def row_reader(keys: KeySchema) -> Callable[[bytes], Row]:
     """A function from a line `{"Item":{…}}` to a row; it raises UnreadableItem."""
-    key_of = key_reader(keys)
+    key_in = key_reader(keys)
 
     def read(line: bytes) -> Row:
-        if line.startswith(LINE_HEAD) and line.endswith(LINE_TAIL):
-            json = line[len(LINE_HEAD) : -len(LINE_TAIL)]
-        else:
-            json = _unwrapped(line)
-        return key_of(json), Item(json)
+        json = _item(line)
+        return key_in(json), Item(json)
 
     return read
+
+
+def rows_reader(keys: KeySchema) -> Callable[[Sequence[bytes]], list[Row]]:
+    """As row_reader, for many lines at once: fewer calls between the decoder's C and the sink are a tenth of its cost.
+
+    It raises UnreadableItem when any of them cannot be read.
+    """
+    decode, to_key = item_decoder(keys), key_of(keys)
+
+    def read_all(lines: Sequence[bytes]) -> list[Row]:
+        found = [  # as _item has it, without a call for each
+            line[HEAD_BYTES:-1] if line[:HEAD_BYTES] == LINE_HEAD and line[-1:] == LINE_TAIL else _unwrapped(line)
+            for line in lines
+        ]
+        try:
+            return list(zip(map(to_key, map(decode, found)), map(Item, found), strict=True))
+        except msgspec.MsgspecError as error:
+            raise UnreadableItem(str(error)) from error
+
+    return read_all
+
+
+def _item(line: bytes) -> bytes:
+    # As AWS writes it; a slice costs a twentieth of a decoder.
+    if line[:HEAD_BYTES] == LINE_HEAD and line[-1:] == LINE_TAIL:
+        return line[HEAD_BYTES:-1]
+    return _unwrapped(line)
 
 
 def _unwrapped(line: bytes) -> bytes:
@@ -111,17 +152,33 @@ def _get(s3: Any, part: Part, **request: Any) -> Any:
         raise
 
 
-def _lines(body: Any, part: Part) -> Iterator[list[bytes]]:
-    """Whole lines, split on newline bytes only: str.splitlines() would split inside strings."""
-    tail = b""
+def _lines(body: Any, part: Part, skip: int) -> Iterator[list[bytes]]:
     try:
-        with igzip.IGzipFile(fileobj=body) as plain:  # type: ignore[no-untyped-call]
-            while block := plain.read(BLOCK_BYTES):
-                *lines, tail = (tail + block).split(b"\n")
-                yield [line for line in lines if line]
-    except UNREADABLE:
-        raise  # botocore's ReadTimeoutError is an OSError as well: S3 is away, the file is as good as it was
-    except (OSError, EOFError, ValueError) as error:
-        raise ExportUnusable(f"{part.name} cannot be unzipped: {error}") from error
+        yield from _split(_behind(unpacked(body), skip))
+    except Damaged as error:
+        raise ExportUnusable(
+            f"{part.name} cannot be unpacked: {error}. Copy it again from the export; the other files are kept"
+        ) from error
+
+
+def _behind(blocks: Iterable[bytes], lines: int) -> Iterator[bytes]:
+    """What follows so many lines. Counting them costs a twentieth of splitting."""
+    for block in blocks:
+        ended = block.count(b"\n") if lines else 0
+        if ended < lines:
+            lines -= ended
+            continue
+        yield block.split(b"\n", lines)[-1] if lines else block
+        lines = 0
+
+
+def _split(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Whole lines, split on newline bytes only: str.splitlines() would split inside strings. Raises Damaged."""
+    tail = b""
+    for block in blocks:
+        *lines, tail = (tail + block).split(b"\n")
+        if len(tail) > LINE_BYTES_MAX:
+            raise Damaged(f"a line is longer than {LINE_BYTES_MAX} bytes, as no item's is")
+        yield lines
     if tail:
         yield [tail]

@@ -13,6 +13,7 @@ from sinks.attributes import encode_value
 from sinks.change import Key, KeySchema, KeyValue
 
 PREFIX = "moveout#heartbeat#"
+PREFIX_BYTES = PREFIX.encode()
 # A numeric key has no room for a prefix but 38 digits of it are nobody's order number.
 NUMBER_SCALE = 10**20
 NUMBER_FIRST = Decimal(73_700_904_551_027 * NUMBER_SCALE)
@@ -22,15 +23,13 @@ SORT: Mapping[str, KeyValue] = {"S": "moveout", "N": Decimal(0), "B": b"moveout"
 
 
 def is_heartbeat(key: Key) -> bool:
-    """True for a reserved key."""
-    match key.partition:
-        case str():
-            return key.partition.startswith(PREFIX)
-        case bytes():
-            return key.partition.startswith(PREFIX.encode())
-        case Decimal():
-            return NUMBER_FIRST <= key.partition < NUMBER_END
-    return False
+    """True for a reserved key. Asked of every item and every change: text, which most keys are, is answered first."""
+    partition = key.partition
+    if isinstance(partition, str):
+        return partition.startswith(PREFIX)
+    if isinstance(partition, bytes):
+        return partition.startswith(PREFIX_BYTES)
+    return NUMBER_FIRST <= partition < NUMBER_END
 
 
 def fresh_key(kind: str, chance: random.Random) -> KeyValue:

@@ -10,9 +10,8 @@ from sinks.change import Key, KeySchema, KeyValue
 
 # "S" is text, "N" is text too (38 digits fit no float), "B" is base64 that msgspec decodes in C.
 _VALUE_TYPES: dict[str, type] = {
-    "S": msgspec.defstruct("_S", [("S", str)], gc=False),
-    "N": msgspec.defstruct("_N", [("N", str)], gc=False),
-    "B": msgspec.defstruct("_B", [("B", bytes)], gc=False),
+    kind: msgspec.defstruct(f"_{kind}", [("value", python, msgspec.field(name=kind))], gc=False)
+    for kind, python in (("S", str), ("N", str), ("B", bytes))
 }
 
 
@@ -24,14 +23,12 @@ def key_struct(keys: KeySchema) -> type:
     return msgspec.defstruct("KeyOfItem", fields, gc=False)
 
 
-def _value_of(kind: str) -> Callable[[Any], KeyValue]:
-    if kind == "N":
-        return lambda value: canonical(value.N)
-    return lambda value: getattr(value, kind)
-
-
 def key_of(keys: KeySchema) -> Callable[[Any], Key]:
-    """Turns a key_struct into a Key."""
+    """Turns a key_struct into a Key. One function for each shape: it is called for every item."""
+    if "N" not in (keys.partition.type, keys.sort and keys.sort.type):
+        if keys.sort is None:
+            return lambda found: Key(found.partition.value)
+        return lambda found: Key(found.partition.value, found.sort.value)
     partition = _value_of(keys.partition.type)
     if keys.sort is None:
         return lambda found: Key(partition(found.partition))
@@ -39,10 +36,21 @@ def key_of(keys: KeySchema) -> Callable[[Any], Key]:
     return lambda found: Key(partition(found.partition), sort(found.sort))
 
 
+def item_decoder(keys: KeySchema) -> Callable[[bytes], Any]:
+    """A function from an item's bytes to its key_struct; it raises msgspec.MsgspecError."""
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder(key_struct(keys)).decode
+    return decode
+
+
+def _value_of(kind: str) -> Callable[[Any], KeyValue]:
+    if kind == "N":
+        return lambda found: canonical(found.value)
+    return lambda found: found.value
+
+
 def key_reader(keys: KeySchema) -> Callable[[bytes], Key]:
     """A function from an item's bytes to its Key; it raises UnreadableItem when a key attribute is not there."""
-    decode: Callable[[bytes], Any] = msgspec.json.Decoder(key_struct(keys)).decode
-    to_key = key_of(keys)
+    decode, to_key = item_decoder(keys), key_of(keys)
 
     def read(json: bytes) -> Key:
         try:

@@ -1,12 +1,13 @@
 """One part -> its pages, whatever it is a part of: a file of an export, a segment of the table, a foreign file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from daemon.control import Part
 from daemon.sections import Files
 from daemon.source import files, incremental
-from daemon.source.page import Page
+from daemon.source.ion import ion_reader
+from daemon.source.page import Page, Row
 from daemon.source.scan import Scanner
 from sinks.change import KeySchema
 
@@ -31,5 +32,13 @@ def pages(sources: Sources, part: Part) -> Iterator[Page]:
             raise ValueError(f"{part.name} is of a scan, and backfill.from is not: put `from: scan` back")
         return sources.scanner.pages(part)
     etag = files.verify(sources.s3, part)
-    read = incremental.change_reader if part.kind == "incremental" else files.row_reader
-    return files.blocks(sources.s3, part, etag, read(sources.keys))
+    if part.format == "ION":
+        return files.blocks(sources.s3, part, etag, ion_reader(_line_reader(sources, part)))
+    together = files.rows_reader(sources.keys) if part.kind == "full" else None
+    return files.blocks(sources.s3, part, etag, _line_reader(sources, part), together)
+
+
+def _line_reader(sources: Sources, part: Part) -> Callable[[bytes], Row]:
+    """What makes rows of the lines of an export's file in DYNAMODB_JSON."""
+    made = incremental.change_reader if part.kind == "incremental" else files.row_reader
+    return made(sources.keys)

@@ -1,13 +1,15 @@
 import hashlib
 import json
+import threading
 from base64 import b64encode
 
 import pytest
+from botocore.exceptions import ClientError
+from exports import FOLDER, put_export
 from fakes import ObjectStore
 
-from daemon.source.export import ExportUnusable, hole, read_export
+from daemon.source.export import ASKED_AT_ONCE, ExportUnusable, hole, read_export
 
-FOLDER = "p/AWSDynamoDB/01715685260608-c488b4e1"
 MANIFEST = f"s3://b/{FOLDER}/manifest-summary.json"
 SUMMARY = {
     "version": "2020-06-30",
@@ -65,7 +67,7 @@ def test_a_manifest_without_a_type_is_of_a_full_export():
     ("change", "said"),
     [
         ({"exportType": "INCREMENTAL_EXPORT", "exportTime": None}, "needs a full export"),
-        ({"outputFormat": "ION"}, "export again as DYNAMODB_JSON"),
+        ({"outputFormat": "CSV"}, "is in CSV, known are DYNAMODB_JSON and ION"),
         ({"itemCount": 4}, "add up to 3"),
         ({"tableArn": None}, "not the manifest-summary"),
     ],
@@ -119,3 +121,68 @@ def test_an_export_taken_in_the_margin_of_the_clocks_leaves_a_hole():
 
 def test_an_export_older_than_what_the_stream_remembers_leaves_a_hole():
     assert hole(10 * HOUR, stream_created_at=0, now=34 * HOUR, margin_seconds=120) is not None
+
+
+class Slow(ObjectStore):
+    """Answers HEAD in some time, and remembers how many were asked at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = self.most = 0
+        self._lock = threading.Lock()
+        self.meet = threading.Barrier(ASKED_AT_ONCE)
+
+    def head_object(self, **request):
+        with self._lock:
+            self.asked += 1
+            self.most = max(self.most, self.asked)
+        if "data" in request["Key"]:
+            self.meet.wait(timeout=10)  # broken, unless so many ask side by side
+        with self._lock:
+            self.asked -= 1
+        return super().head_object(**request)
+
+
+def test_files_are_looked_for_side_by_side_in_bounds_and_stay_in_order():
+    store, files = Slow(), {f"{n:03d}.json.gz": (b"x" * n, 1) for n in range(1, 5 * ASKED_AT_ONCE + 1)}
+    found = read_export(store, put_export(store, "b", files))
+    assert [part.size_bytes for part in found.parts] == list(range(1, 5 * ASKED_AT_ONCE + 1))
+    assert store.most == ASKED_AT_ONCE
+
+
+class Forbidding(ObjectStore):
+    """S3 to whoever may not list the bucket: what is missing is forbidden."""
+
+    def head_object(self, **request):
+        try:
+            return super().head_object(**request)
+        except ClientError as error:
+            raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject") from error
+
+
+def test_an_export_copied_elsewhere_is_found_without_the_right_to_list():
+    store = Forbidding()
+    manifest = put_export(store, "b", {"a.json.gz": (b"x", 1)}, folder="moved/here", said_folder=FOLDER)
+    assert read_export(store, manifest).parts[0].name == "s3://b/moved/here/data/a.json.gz"
+
+
+def test_a_file_that_nobody_may_see_is_named_with_the_right_that_is_missing():
+    store = Forbidding()
+    manifest = put_export(store, "b", {"a.json.gz": (b"x", 1)})
+    del store.objects["b", f"{FOLDER}/data/a.json.gz"]
+    with pytest.raises(ExportUnusable, match=r"a\.json\.gz is missing, or forbidden \(grant s3:GetObject"):
+        read_export(store, manifest)
+
+
+def test_of_many_files_one_that_is_missing_is_named():
+    store = ObjectStore()
+    manifest = put_export(store, "b", {f"{n}.json.gz": (b"x", 1) for n in range(100)})
+    del store.objects["b", f"{FOLDER}/data/57.json.gz"]
+    with pytest.raises(ExportUnusable, match=r"/57\.json\.gz is missing"):
+        read_export(store, manifest)
+
+
+def test_a_manifest_whose_keys_lack_the_prefix_is_read_as_the_guides_example_has_it():
+    store = ObjectStore()
+    manifest = put_export(store, "b", {"a.json.gz": (b"x", 1)}, said_folder=FOLDER.removeprefix("p/"))
+    assert read_export(store, manifest).parts[0].name == f"s3://b/{FOLDER}/data/a.json.gz"

@@ -3,6 +3,7 @@ import hashlib
 import io
 from base64 import b64encode
 
+import msgspec
 import pytest
 from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
 from fakes import ObjectStore
@@ -113,3 +114,35 @@ def test_a_line_with_spaces_is_read_like_one_without():
 def test_an_item_without_its_key_is_refused(line):
     with pytest.raises(UnreadableItem):
         row_reader(KEYS)(line)
+
+
+MANY = [b'{"Item":{"id":{"S":"%d"},"pad":{"S":"%s"}}}' % (n, b"x" * 300) for n in range(2000)]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
+@pytest.mark.parametrize("position", [1, 872, 873, 874, 1999, 2000])
+def test_a_part_goes_on_behind_its_position_wherever_the_blocks_end(end, position):
+    store, part = stored(gzip.compress(b"\n".join(MANY) + end))
+    found = list(pages(Sources(store, KEYS), msgspec.structs.replace(part, position=str(position))))
+    assert [key.partition for page in found for key, _ in page.rows] == [str(n) for n in range(position, 2000)]
+
+
+def test_every_position_that_was_told_leads_to_the_rows_behind_it():
+    store, part = stored(gzip.compress(b"\n\n".join(MANY)))
+    all_pages = list(pages(Sources(store, KEYS), part))
+    assert len(all_pages) > 2
+    for number, page in enumerate(all_pages):
+        left = list(pages(Sources(store, KEYS), msgspec.structs.replace(part, position=page.position)))
+        assert [row for one in left for row in one.rows] == [r for one in all_pages[number + 1 :] for r in one.rows]
+
+
+def test_a_line_that_no_item_can_have_is_refused_before_it_fills_the_memory():
+    store, part = stored(gzip.compress(bytes(17 << 20)))
+    with pytest.raises(ExportUnusable, match="s3://b/k cannot be unpacked: a line is longer than 16777216 bytes"):
+        all_rows(store, part)
+
+
+def test_an_empty_line_is_no_row_and_counts_as_a_line():
+    store, part = stored(gzip.compress(b"\n" + LINES + b"\ngarbage\n"))
+    with pytest.raises(ExportUnusable, match="line 5"):
+        all_rows(store, part)

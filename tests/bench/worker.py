@@ -1,0 +1,79 @@
+"""A backfill worker's process over one file, and its memory: `python -m tests.bench.worker ENDPOINT PART`.
+
+The modules of `moveout backfill`, boto3's client over HTTP, `worker.load_one`; a target that takes everything. Prints
+one JSON object: MiB after each step, by the kernel's own count (VmHWM, VmRSS of /proc/self/status).
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+MIB = 1024  # /proc counts in KiB
+
+
+def memory(name: str) -> float:
+    """MiB, of VmRSS or VmHWM."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / MIB
+
+
+class TakesAll:
+    """A target that has stored everything at once."""
+
+    def load(self, _: Sequence[Any]) -> Sequence[Any]:
+        return ()
+
+    apply = load
+
+
+def main(endpoint_url: str, stored: str) -> dict[str, float]:
+    """Load the part, JSON as the control table has it, from there; MiB by step."""
+    steps = {"python": memory("VmRSS")}
+    import msgspec
+
+    # With the driver: as large as a worker's modules get.
+    import daemon.cli  # noqa: F401
+    import sinks.cassandra.sink  # noqa: F401
+    from daemon import worker
+    from daemon.app import Parts
+    from daemon.config import Config
+    from daemon.control import Part
+    from daemon.gap import StreamIdentity
+    from daemon.preflight import TableFacts
+    from tests.bench.contest import KEYS
+
+    steps["modules"] = memory("VmRSS")
+    part = msgspec.json.decode(stored, type=Part)
+    known = Parts(Config.model_validate(configured(endpoint_url)))
+    known.table = TableFacts(KEYS, "arn", StreamIdentity(None, enabled=False))
+    steps["clients"] = memory("VmRSS") if known.s3 else 0
+    target: Any = TakesAll()
+    done = worker.load_one(known, target, part, lambda _: None)
+    if done.rows_read != part.items:
+        raise AssertionError(f"{done.rows_read} of {part.items} rows")
+    return {**steps, "peak": memory("VmHWM")}
+
+
+def configured(endpoint_url: str) -> dict[str, Any]:
+    """A configuration whose S3 is there."""
+    return {
+        "migration": "bench",
+        "source": {"table": "orders", "region": "us-east-1"},
+        "backfill": {
+            "manifest": "s3://bench/AWSDynamoDB/0-0/manifest-summary.json",
+            "s3_endpoint_url": endpoint_url,
+        },
+        "target": {
+            "kind": "cassandra",
+            "contact_points": ["127.0.0.1"],
+            "local_datacenter": "datacenter1",
+            "keyspace": "bench",
+            "table": "orders",
+        },
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(*sys.argv[1:])))
