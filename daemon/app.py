@@ -15,6 +15,7 @@ from daemon.settings import LiveSettings
 from sinks import access
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
+from sinks.jsonl.options import JsonlOptions
 from sinks.sink import Sink
 
 
@@ -89,6 +90,10 @@ class Parts:
     def sink(self, *, may_create: bool = True) -> Sink:
         """A new sink on the target, not open yet."""
         options = self.config.target
+        if isinstance(options, JsonlOptions):
+            from sinks.jsonl.sink import JsonlSink
+
+            return JsonlSink(options, self.keys)
         create = options.create_table and may_create
         # Imported when needed: a shard process carries one driver, not two.
         if isinstance(options, CassandraOptions):
