@@ -100,6 +100,14 @@ def backfill(
     config: ConfigOption = DEFAULT_CONFIG,
     index: Annotated[int, typer.Option(min=0, envvar="JOB_COMPLETION_INDEX", help="Which share, from 0.")] = 0,
     of: Annotated[int, typer.Option(min=1, help="Into how many shares the work is cut.")] = 1,
+    sink: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="A dry run: not into the target but into jsonl:FOLDER, jsonl:s3://BUCKET/PREFIX, or memory (read and "
+            "check every item, keep none). Needs no service, and writes nothing to DynamoDB.",
+        ),
+    ] = None,
 ) -> None:
     """Load one share of the export: what `run` starts by itself, and what a Kubernetes Indexed Job runs.
 
@@ -108,11 +116,25 @@ def backfill(
     settings = configured(config)
     if index >= of:
         refuse(EXIT_USAGE, f"--index {index} is not below --of {of}")
+    if sink is not None:
+        _dry_run(settings, sink, index, of)
+        return
     from daemon import log, worker
     from daemon.app import parts
 
     log.configure(settings.log.format, settings.log.level, migration=settings.migration, role=f"backfill-{index}")
     guarded(lambda: worker.run(parts(settings), index, of))
+
+
+def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:
+    from daemon import dry_run, log
+
+    try:
+        options = dry_run.target(settings, sink)
+    except ValueError as error:
+        refuse(EXIT_USAGE, str(error))
+    log.configure("console", "error", migration=settings.migration, role="dry-run")
+    guarded(lambda: dry_run.run(settings, options, index, of, (out, err)))
 
 
 @app.command()

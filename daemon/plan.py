@@ -49,7 +49,10 @@ def plan(known: Parts) -> Plan:
 
 
 def _of_manifest(known: Parts, manifest: str) -> Plan:
-    export = preflight.export(known.config, manifest, known.facts, known.s3, known.clock.time())
+    if known.config.tails:
+        export = preflight.export(known.config, manifest, known.facts, known.s3, known.clock.time())
+    else:
+        export = preflight.full_export(known.config, manifest, known.s3)
     return Plan(
         origin=export.manifest,
         parts=versioned(export.parts, export.version),

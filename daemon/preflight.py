@@ -83,6 +83,15 @@ def _keys(description: Any) -> KeySchema:
 
 def export(config: Config, manifest: str, facts: SourceFacts, s3: Any, now: float) -> Export:
     """The export is whole, of this table, and joins the stream without a hole. Raises CheckFailed."""
+    found = full_export(config, manifest, s3)
+    missing = hole(found.exported_at, facts.stream.created_at, now, config.backfill.clock_margin_seconds)
+    if missing is not None:
+        raise CheckFailed(f"{manifest}: {missing}")
+    return found
+
+
+def full_export(config: Config, manifest: str, s3: Any) -> Export:
+    """The export is whole and of this table. Raises CheckFailed."""
     try:
         found: Export = _asked(f"export {manifest}", lambda: read_export(s3, manifest))
     except ExportUnusable as error:
@@ -92,9 +101,6 @@ def export(config: Config, manifest: str, facts: SourceFacts, s3: Any, now: floa
             f"{manifest} is an export of {found.table_arn}, the source is {config.source.table!r}: "
             "set backfill.manifest to an export of that table"
         )
-    missing = hole(found.exported_at, facts.stream.created_at, now, config.backfill.clock_margin_seconds)
-    if missing is not None:
-        raise CheckFailed(f"{manifest}: {missing}")
     return found
 
 

@@ -59,10 +59,16 @@ def load_one(
         apply=_while_wanted(sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
-    sources = Sources(known.s3, known.keys)
+    sources = sources_of(known, 1)
     return backfill.load_part(
         lambda begun: pages(sources, begun), part, ways, known.config.backfill.batch_rows, progress, pace
     )
+
+
+def sources_of(known: Parts, of: int) -> Sources:
+    """What one worker out of `of` reads its parts with."""
+    del of
+    return Sources(known.s3, known.keys)
 
 
 @contextmanager
