@@ -121,7 +121,8 @@ def progress(parts: Sequence[Part], at: float, before: Progress | None = None) -
 
 def _looked(before: _Meters | None, at: float, parts: Sequence[Part], work: _Work) -> _Meters:
     items, size = sum(part.rows_read for part in parts), sum(part.bytes_read for part in parts)
-    if before is None:
+    # While nothing is read yet there is no rate: a part that waits for its turn has not been slow.
+    if before is None or not (items or size):
         return _Meters(Meter(at, at, items), Meter(at, at, size), Meter(at, at, work.done), work.unit)
     same = before.unit == work.unit
     return _Meters(

@@ -26,7 +26,8 @@ def line(shown: Progress) -> str:
     """One line, for where there is no screen."""
     total = shown.total
     left = "time left unknown" if total.eta_seconds is None else f"{duration(total.eta_seconds)} left"
-    return f"{_of(total)} items, {size(total.bytes_read)}, {total.parts_done:,} of {total.parts:,} parts, {_rate(total)}, {left}"
+    parts = f"{total.parts_done:,} of {total.parts:,} parts"
+    return f"{_of(total)} items, {size(total.bytes_read)}, {parts}, {_rate(total)}, {left}"
 
 
 def summary(shown: Progress, faults: dict[str, str]) -> RenderableType:

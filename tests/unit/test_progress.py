@@ -63,6 +63,17 @@ def test_a_stall_that_lasts_makes_the_eta_grow_and_in_the_end_unknown():
     assert watched([100] * 10 + [0] * 60).total.eta_seconds > 1000
     assert watched([100] * 10 + [0] * 600).total.eta_seconds is None
     assert watched([0] * 10).total.eta_seconds is None
+    assert watched([1] + [0] * 10).total.eta_seconds > 1000
+
+
+def test_a_part_that_waited_for_its_turn_has_not_been_slow():
+    waiting, shown = part(items=10_000), None
+    for second in range(60):
+        shown = progress([waiting], float(second), shown)
+    for second in range(60, 67):
+        waiting = replace(waiting, rows_read=waiting.rows_read + 100)
+        shown = progress([waiting], float(second), shown)
+    assert shown.total.items_per_second == pytest.approx(100)
 
 
 def test_all_done_is_zero_left_whatever_the_rate():
@@ -72,7 +83,8 @@ def test_all_done_is_zero_left_whatever_the_rate():
 
 def test_a_part_that_is_begun_again_is_no_negative_rate():
     shown = watched([100] * 10)
-    again = progress([part(items=10_000)], at=111.0, before=shown)
+    assert progress([part(items=10_000)], at=111.0, before=shown).total.eta_seconds is None
+    again = progress([part(items=10_000, read=10)], at=111.0, before=shown)
     assert again.total.items_per_second > 0
     assert again.total.eta_seconds > shown.total.eta_seconds
 
