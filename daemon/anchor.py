@@ -15,7 +15,7 @@ from daemon.app import Parts
 from daemon.control import Control, Migration, Part, ShardState, shards_of
 from daemon.letter_box import BoxUnavailable
 from daemon.phase import Phase
-from daemon.plan import origin, plan
+from daemon.plan import Plan, origin, plan
 from daemon.preflight import CheckFailed
 from daemon.source.shards import Shard, Stream
 
@@ -24,8 +24,7 @@ log = structlog.get_logger()
 
 def anchor(known: Parts) -> Migration:
     """Anchor the migration, once; what is in force then. Raises CheckFailed, ClientError, BotoCoreError."""
-    stream = _stream(known)
-    made = plan(known)
+    stream, made = _stream(known), plan(known)
     preflight.target(known.sink(), will_create=False)
     _try_letter_box(known)
     generation = reserve(known.control)
@@ -33,6 +32,7 @@ def anchor(known: Parts) -> Migration:
     anchored = Migration(
         phase=Phase.ANCHORED,
         message=f"anchored at {len(stream.shards) if stream else 0} shard(s), with {len(made.parts)} part(s) to load",
+        mode=known.config.mode,
         manifest=made.origin,
         stream_arn=stream.arn if stream else "",
         anchored_at=known.clock.time(),
@@ -45,6 +45,13 @@ def anchor(known: Parts) -> Migration:
     )
     log.info("anchored", parts=len(made.parts), version=made.version, origin=made.origin, pending=made.pending)
     return known.control.update("migration", Migration, lambda current: _first(current, anchored))
+
+
+def checked(known: Parts) -> Plan:
+    """The plan, when it, the stream and the target are good; touches nothing. Raises as `anchor` does."""
+    _stream(known)
+    preflight.target(known.sink(may_create=False), will_create=known.config.target.create_table)
+    return plan(known)
 
 
 def _stream(known: Parts) -> Stream | None:
@@ -100,6 +107,11 @@ def _try_letter_box(known: Parts) -> None:
 
 def unchanged(known: Parts, migration: Migration) -> None:
     """A restart goes on with the migration that was begun. Raises CheckFailed."""
+    if migration.mode != known.config.mode:
+        raise CheckFailed(
+            f"migration {known.config.name!r} was begun with mode {migration.mode}, the configuration now says "
+            f"{known.config.mode}: put it back, or choose another `migration` name"
+        )
     configured = origin(known.config)
     if migration.manifest != configured:
         raise CheckFailed(

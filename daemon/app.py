@@ -45,9 +45,13 @@ class Parts:
     @cached_property
     def control(self) -> Control:
         """The control table: on the source's side, unless the configuration says otherwise."""
+        return Control(self.control_client, self.config.control.table, self.config.name)
+
+    @cached_property
+    def control_client(self) -> Any:
+        """DynamoDB where the control table is."""
         place = aws.state(self.config)
-        client = self.dynamodb if place == aws.source(self.config) else aws.client("dynamodb", place)
-        return Control(client, self.config.control.table, self.config.name)
+        return self.dynamodb if place == aws.source(self.config) else aws.client("dynamodb", place)
 
     @cached_property
     def settings(self) -> LiveSettings:

@@ -142,20 +142,21 @@ class Ledger:
     true by itself: so many rows, from the first on, are durable. So the last word counts, and what is done stays done.
     """
 
-    def __init__(self, control: Control, record: str) -> None:
+    def __init__(self, control: Control, record: str, now: Callable[[], float] = time.monotonic) -> None:
         self._control = control
         self._record = record
-        self._written_at = time.monotonic()
+        self._now = now
+        self._written_at = now()
 
     def progress(self, part: Part) -> None:
         """At most once a second."""
-        if time.monotonic() - self._written_at >= PROGRESS_SECONDS:
+        if self._now() - self._written_at >= PROGRESS_SECONDS:
             self.write(part)
 
     def write(self, part: Part) -> None:
         """Now."""
         self._control.update(self._record, Part, lambda known: known if known and known.done else part)
-        self._written_at = time.monotonic()
+        self._written_at = self._now()
 
     def fail(self, part: Part, error: str, *, anew: bool) -> None:
         """Why the part is not done; `anew`: what was read of it is in doubt, so it is read from its begin again."""
@@ -174,6 +175,7 @@ def load_share(
     index: int,
     of: int,
     load: Callable[[Part, Callable[[Part], None]], Part],
+    now: Callable[[], float] = time.monotonic,
 ) -> None:
     """Load every part of this worker's share that is not done yet. Raises BackfillIncomplete."""
     parts = control.all(parts_of(generation), Part)
@@ -182,7 +184,7 @@ def load_share(
         part, _ = parts[name]
         if part.done:
             continue
-        fault = load_accounted(Ledger(control, parts_of(generation) + name), part, load)
+        fault = load_accounted(Ledger(control, parts_of(generation) + name, now), part, load)
         if fault is not None:
             faults.append(fault)
     if faults:

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 
-from daemon import preflight
+from botocore.exceptions import BotoCoreError, ClientError
+
+from daemon import files_plan, identities, preflight
 from daemon.app import Parts
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
 
 
 def check_all(known: Parts) -> list[Finding]:
-    """Source, export, target, Java; what rests on a failed check is said to be left out."""
-    findings = [_found("source", lambda: _source(known))]
-    if findings[0].good:
+    """Who asks, source, export, target, Java; what rests on a failed check is said to be left out."""
+    findings = [_found(f"identity of {who}", look) for who, look in identities.asked(known.config)]
+    findings.append(_found("source", lambda: _source(known)))
+    if findings[-1].good:
         findings.append(_found("export", lambda: _export(known)))
         findings.append(_found("target", lambda: _target(known)))
     else:
@@ -23,11 +26,13 @@ def check_all(known: Parts) -> list[Finding]:
 def _found(check: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(check, good=True, message=look())
-    except CheckFailed as error:
+    except (CheckFailed, ClientError, BotoCoreError) as error:
         return Finding(check, good=False, message=str(error))
 
 
 def _source(known: Parts) -> str:
+    if not known.config.tails:
+        return f"table {known.config.source.table!r} with key {known.keys}; its stream is not followed"
     facts = known.facts
     return (
         f"table {known.config.source.table!r} with key {facts.keys}; its stream shows {facts.stream.view_type} "
@@ -37,6 +42,10 @@ def _source(known: Parts) -> str:
 
 def _export(known: Parts) -> str:
     made = plan(known)
+    if made.pending:
+        return f"{made.origin}; its files are loaded when AWS has made it, and the stream is followed meanwhile"
+    if known.config.backfill.from_ == "files":
+        return files_plan.told(known, made.parts)
     items = sum(part.items for part in made.parts)
     return f"{items} items in {len(made.parts)} files; it joins the stream without a hole"
 

@@ -9,6 +9,7 @@ import typer
 
 from daemon import __version__
 from daemon.config import Config
+from daemon.export_cli import export
 from daemon.letters_cli import letters
 from daemon.terminal import (
     DEFAULT_CONFIG,
@@ -16,7 +17,9 @@ from daemon.terminal import (
     EXIT_REFUSED,
     EXIT_USAGE,
     ConfigOption,
+    TableOption,
     configured,
+    configured_all,
     err,
     guarded,
     out,
@@ -44,6 +47,7 @@ def _version(asked: bool) -> None:  # noqa: FBT001  typer's callback
 
 
 app.add_typer(letters, name="dead-letter")
+app.command()(export)
 
 
 @app.callback()
@@ -57,47 +61,60 @@ def root(
 
 
 @app.command()
-def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def check(config: ConfigOption = DEFAULT_CONFIG, table: TableOption = None) -> None:
     """Check that the move can work. Touches nothing; exit code 3 when something stands in the way."""
     from daemon.app import parts
     from daemon.check import check_all
 
-    findings = check_all(parts(configured(config)))
-    for finding in findings:
-        mark = "[green]ok[/]  " if finding.good else "[red]FAIL[/]"
-        out.print(f"{mark} {finding.check}: ", end="")
-        out.print(finding.message, markup=False, highlight=False, soft_wrap=True)
+    findings = []
+    for one in configured_all(config, table):
+        if one.one_of > 1:
+            out.print(f"[bold]{one.source.table}[/]", highlight=False)
+        found = check_all(parts(one))
+        _show(found)
+        findings += found
     failed = sum(not finding.good for finding in findings)
     if failed:
         refuse(EXIT_REFUSED, f"{failed} of {len(findings)} checks failed; nothing was touched")
     out.print("The move can begin: moveout run", highlight=False)
 
 
+def _show(findings: Any) -> None:
+    for finding in findings:
+        mark = "[green]ok[/]  " if finding.good else "[red]FAIL[/]"
+        out.print(f"{mark} {finding.check}: ", end="")
+        out.print(finding.message, markup=False, highlight=False, soft_wrap=True)
+
+
 @app.command()
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Run the service: checks, anchor, backfill and tail together, proof of lag, the signal. Until SIGTERM.
 
-    It keeps no state of its own: stop it, kill it, start it again; it goes on where it was.
+    It keeps no state of its own: stop it, kill it, start it again; it goes on where it was. With `mode: backfill` it
+    ends by itself when all is loaded.
     """
-    settings = configured(config)
+    tables = configured_all(config)
     from daemon import log
 
-    log.configure(settings.log.format, settings.log.level, migration=settings.migration, role="service")
-    guarded(lambda: _serve(settings, config.resolve()))
+    log.configure(tables[0].log.format, tables[0].log.level, migration=tables[0].migration, role="service")
+    guarded(lambda: _serve(tables, config.resolve()))
 
 
-def _serve(settings: Config, path: Path) -> None:
+def _serve(tables: list[Config], path: Path) -> None:
     from daemon.app import parts
+    from daemon.fleet import Fleet, leadership
     from daemon.processes import LocalProcesses
     from daemon.service import Service
 
-    known = parts(settings)
-    Service(known, LocalProcesses(known, path)).run()
+    known = [parts(one) for one in tables]
+    leads = leadership(known[0])
+    Fleet(tables[0], lambda may_load: [Service(one, LocalProcesses(one, path), leads, may_load) for one in known]).run()
 
 
 @app.command()
 def backfill(
     config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
     index: Annotated[int, typer.Option(min=0, envvar="JOB_COMPLETION_INDEX", help="Which share, from 0.")] = 0,
     of: Annotated[int, typer.Option(min=1, help="Into how many shares the work is cut.")] = 1,
     sink: Annotated[
@@ -109,21 +126,25 @@ def backfill(
         ),
     ] = None,
 ) -> None:
-    """Load one share of the export: what `run` starts by itself, and what a Kubernetes Indexed Job runs.
+    """Load one share of the backfill: what `run` starts by itself, and what a Kubernetes Indexed Job runs.
 
-    Waits for the service to anchor the migration. Files that are done are not loaded again.
+    Waits for the service to anchor the migration. Parts that are done are not loaded again; one that was begun goes
+    on where it was. Of several tables, one after the other.
     """
-    settings = configured(config)
+    tables = configured_all(config, table)
     if index >= of:
         refuse(EXIT_USAGE, f"--index {index} is not below --of {of}")
     if sink is not None:
-        _dry_run(settings, sink, index, of)
+        for one in tables:
+            _dry_run(one, sink, index, of)
         return
     from daemon import log, worker
     from daemon.app import parts
 
-    log.configure(settings.log.format, settings.log.level, migration=settings.migration, role=f"backfill-{index}")
-    guarded(lambda: worker.run(parts(settings), index, of))
+    for one in tables:
+        names = {"migration": one.migration, "table": one.source.table}
+        log.configure(one.log.format, one.log.level, **names, role=f"backfill-{index}")
+        guarded(lambda one=one: worker.run(parts(one), index, of))  # type: ignore[misc]
 
 
 def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:
@@ -133,6 +154,8 @@ def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:
         options = dry_run.target(settings, sink)
     except ValueError as error:
         refuse(EXIT_USAGE, str(error))
+    if settings.one_of > 1:
+        out.print(f"[bold]{settings.source.table}[/]", highlight=False)
     log.configure("console", "error", migration=settings.migration, role="dry-run")
     guarded(lambda: dry_run.run(settings, options, index, of, (out, err)))
 
@@ -140,20 +163,24 @@ def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:
 @app.command()
 def status(
     config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
+    parts: Annotated[bool, typer.Option("--parts", help="Each file or segment of the backfill as well.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Again and again, until Ctrl-C.")] = False,
     output: Annotated[str, typer.Option(help="text or json")] = "text",
 ) -> None:
     """Say where the migration stands, and why readers may not switch yet. Needs the control table only."""
-    from daemon.app import parts
-    from daemon.report import render, stored
+    from daemon.watching import Watched, follow
 
-    settings = configured(config)
-    document = _asked(lambda: stored(parts(settings).control))
+    watched = Watched(configured_all(config, table), parts=parts)
+    if watch:
+        follow(watched, out)
+    document = _asked(watched.document)
     if document is None:
-        refuse(EXIT_FAILED, f"migration {settings.migration!r} has published nothing yet: start it with `moveout run`")
+        refuse(EXIT_FAILED, f"migration {watched.migration!r} has published nothing yet: start it with `moveout run`")
     if output == "json":
         sys.stdout.write(_as_json(document) + "\n")
     else:
-        out.print(render(document), highlight=False)
+        out.print(_asked(watched.render), highlight=False)
 
 
 @app.command()
@@ -170,7 +197,7 @@ def wait(
     """
     from daemon import waiting
 
-    settings = configured(config)
+    settings = configured_all(config)[0]
     try:
         wanted = waiting.condition(condition)
     except ValueError as error:
@@ -207,6 +234,7 @@ def demo(
 @app.command()
 def resync(
     config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
     export: Annotated[
         str | None, typer.Option(help="s3://…/manifest-summary.json of a new full export.", metavar="S3-URL")
     ] = None,
@@ -223,7 +251,7 @@ def resync(
     from daemon import resync as healing
     from daemon.app import parts
 
-    known = parts(configured(config))
+    known = parts(configured(config, table))
     if export and window:
         refuse(EXIT_USAGE, "a new full export needs no windows: give --export or --window")
 

@@ -11,6 +11,7 @@ vanish at any instruction: nothing is kept in the daemon.
 | `settings`       | a person, the CLI     | limits and pauses, set while it runs                         |
 | `dead#<id>`      | who met the rejection | a change that the target refuses, and what became of it      |
 | `proof`          | the leader            | round of proof and the instant that is proven                |
+| `export`         | the leader, a person  | the export that is waited for (`daemon/exporting.py`)        |
 | `leader`         | every replica         | who leads, until when                                        |
 | `signal`         | the leader            | the published document                                       |
 
@@ -25,6 +26,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from daemon.phase import Phase
+from daemon.sections import Mode
 
 T = TypeVar("T")
 Kind = Literal["full", "incremental", "scan", "files"]
@@ -65,6 +67,7 @@ class Migration(msgspec.Struct, frozen=True):
 
     phase: Phase = Phase.CREATED
     message: str = "created"
+    mode: Mode = "backfill-and-tail"
     epoch: int = 0
     manifest: str = ""
     stream_arn: str = ""

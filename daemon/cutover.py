@@ -27,6 +27,13 @@ class Observation(NamedTuple):
     dead_letter: str | None = None  # the oldest that waits for a decision, in a sentence
     gap: str | None = None  # what the stream has lost
     settled: bool = False  # what must follow the load has been done
+    applied: int = 0  # of items_done: taken by the target, refused by it, left out (heartbeats of our own)
+    rejected: int = 0
+    skipped: int = 0
+    bytes_read: int = 0  # of what was loaded, unpacked
+    estimated: bool = False  # items_total is no promise: some parts do not know how many they have
+    export: str = ""  # where the export stands that the parts are waited for from, in a sentence
+    export_failed: bool = False  # it needs a person
 
 
 class Limits(NamedTuple):
@@ -56,27 +63,19 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
     """All that must hold before readers may switch, each with what it waits for."""
     lag = lag_seconds(migration, seen)
     within = lag is not None and lag <= limits.max_lag_seconds
+    loading = [_backfill_complete(migration, seen), _letters_resolved(seen), _target_available(seen)]
+    if migration.mode == "backfill":
+        return loading
     # Causes before their effects: the first that fails is the sentence that people read.
     return [
-        _backfill_complete(migration, seen),
+        loading[0],
         Condition(
             "GapFree",
             migration.gap is None,
             "Continuous" if migration.gap is None else "StreamGap",
             migration.gap or "nothing was trimmed from the stream before it was read",
         ),
-        Condition(
-            "DeadLettersResolved",
-            seen.dead_letter is None,
-            "NoneOpen" if seen.dead_letter is None else "Open",
-            seen.dead_letter or "the target refused no change that is still wanted",
-        ),
-        Condition(
-            "TargetAvailable",
-            seen.trouble is None,
-            "Writing" if seen.trouble is None else "Retrying",
-            seen.trouble or "the target confirms writes",
-        ),
+        *loading[1:],
         Condition("LagProven", lag is not None, "Heartbeats" if lag is not None else "NothingProven", seen.lag_reason),
         Condition(
             "CaughtUp",
@@ -87,9 +86,31 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
     ]
 
 
+def _letters_resolved(seen: Observation) -> Condition:
+    return Condition(
+        "DeadLettersResolved",
+        seen.dead_letter is None,
+        "NoneOpen" if seen.dead_letter is None else "Open",
+        seen.dead_letter or "the target refused no change that is still wanted",
+    )
+
+
+def _target_available(seen: Observation) -> Condition:
+    return Condition(
+        "TargetAvailable",
+        seen.trouble is None,
+        "Writing" if seen.trouble is None else "Retrying",
+        seen.trouble or "the target confirms writes",
+    )
+
+
 def _backfill_complete(migration: Migration, seen: Observation) -> Condition:
-    complete = migration.phase is Phase.REPLICATING
-    message = f"{seen.items_done} of {seen.items_total} items in {seen.parts_done} of {seen.parts_total} files"
+    complete = migration.phase in (Phase.REPLICATING, Phase.LOADED)
+    if migration.pending and migration.phase is Phase.ANCHORED:
+        reason = "ExportFailed" if seen.export_failed else "ExportPending"
+        return Condition("BackfillComplete", status=False, reason=reason, message=seen.export)
+    total = f"{'about ' if seen.estimated else ''}{seen.items_total}"
+    message = f"{seen.items_done} of {total} items in {seen.parts_done} of {seen.parts_total} parts"
     if seen.part_error and not complete:
         return Condition("BackfillComplete", status=False, reason="PartFailed", message=seen.part_error)
     return Condition("BackfillComplete", complete, "Complete" if complete else "Loading", message)
@@ -116,13 +137,29 @@ def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration
         return _resync(msgspec.structs.replace(migration, gap=migration.gap or seen.gap))
     if seen.settled and not migration.settled:
         migration = msgspec.structs.replace(migration, settled=True)
-    if migration.phase is Phase.ANCHORED:
-        return _to(migration, Phase.BACKFILLING, f"loading {seen.items_total} items from {seen.parts_total} files")
+    if migration.phase is Phase.ANCHORED and migration.pending:
+        return _to(migration, Phase.ANCHORED, _pending(seen))
+    if migration.phase is Phase.ANCHORED and migration.mode == "tail" and not migration.parts:
+        migration = msgspec.structs.replace(migration, settled=True)
+        return _to(migration, Phase.REPLICATING, "nothing to load; following the stream")
+    if migration.phase is Phase.ANCHORED and seen.parts_total == migration.parts:
+        about = "about " if seen.estimated else ""
+        return _to(migration, Phase.BACKFILLING, f"loading {about}{seen.items_total} items in {seen.parts_total} parts")
     if migration.phase is Phase.BACKFILLING and backfill_accounted(migration, seen) and migration.settled:
+        if migration.mode == "backfill":
+            message = f"all {seen.items_total} items are loaded; nothing that is written from now on will be"
+            return _to(migration, Phase.LOADED, message)
         return _to(migration, Phase.REPLICATING, f"all {seen.items_total} items are loaded; catching up")
     if migration.phase is Phase.REPLICATING:
         return _readiness(migration, seen, limits)
     return migration
+
+
+def _pending(seen: Observation) -> str:
+    """No figures: the sentence of a decision changes when the decision does; the condition has them."""
+    if seen.export_failed:
+        return f"the export needs a person, while the stream is followed: {seen.export}"
+    return "the stream is followed while the export is made"
 
 
 def _to(migration: Migration, phase: Phase, message: str) -> Migration:

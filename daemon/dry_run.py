@@ -93,6 +93,8 @@ def _checked(change: Change) -> Rejection | None:
 def target(config: Config, sink: str) -> JsonlOptions | None:
     """What `--sink` names; None for memory. A bucket is written to as the export's is read.
 
+    Of several tables each has a folder of its own in it: a key says nothing of its table.
+
     Raises ValueError with what it may be.
     """
     to = sink.removeprefix(JSONL)
@@ -100,6 +102,8 @@ def target(config: Config, sink: str) -> JsonlOptions | None:
         return None
     if not sink.startswith(JSONL) or not to:
         raise ValueError(f"--sink is jsonl:FOLDER, jsonl:s3://BUCKET/PREFIX or memory, not {sink!r}")
+    if config.one_of > 1:
+        to = f"{to.rstrip('/')}/{config.source.table}"
     if not to.startswith("s3://"):
         return JsonlOptions(kind="jsonl", to=str(Path(to).absolute()))
     place = aws.bucket(config)

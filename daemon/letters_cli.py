@@ -10,7 +10,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from daemon.terminal import DEFAULT_CONFIG, EXIT_REFUSED, EXIT_USAGE, ConfigOption, configured, guarded, out, refuse
+from daemon.terminal import (
+    DEFAULT_CONFIG,
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    ConfigOption,
+    TableOption,
+    configured,
+    guarded,
+    out,
+    refuse,
+)
 
 letters = typer.Typer(
     no_args_is_help=True,
@@ -24,20 +34,21 @@ letters = typer.Typer(
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids, as `list` shows them.")]
 
 
-def _known(config: Any) -> Any:
+def _known(config: Any, table: str | None) -> Any:
     from daemon.app import parts
 
-    return parts(configured(config))
+    return parts(configured(config, table))
 
 
 @letters.command("list")
 def list_letters(
     config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are open no more.")] = False,
     output: Annotated[str, typer.Option(help="text or json (JSON Lines)")] = "text",
 ) -> None:
     """Show what waits for a decision, and why the target refused it."""
-    known = _known(config)
+    known = _known(config, table)
     found: dict[str, Any] = {}
     guarded(lambda: found.update(known.dead_letters.all()))
     shown = {name: letter for name, letter in found.items() if everything or letter.state == "open"}
@@ -63,9 +74,10 @@ def _table(shown: Mapping[str, Any]) -> Table:
 def show_letter(
     letter: Annotated[str, typer.Argument(help="Its id, as `list` shows it.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
 ) -> None:
     """Print a letter as it was written down: key, version, item, reason, sink, time, as JSON."""
-    known = _known(config)
+    known = _known(config, table)
 
     def act() -> None:
         sys.stdout.write(msgspec.json.encode(known.dead_letters.read(letter)).decode() + "\n")
@@ -78,9 +90,10 @@ def retry_letters(
     ids: Ids = None,
     everything: Annotated[bool, typer.Option("--all", help="Every open one.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
 ) -> None:
     """Apply refused changes again, after the target was changed. Exit code 3 when one is refused again."""
-    known = _known(config)
+    known = _known(config, table)
     refused: list[str] = []
 
     def act() -> None:
@@ -107,13 +120,14 @@ def waive_letters(
     reason: Annotated[str, typer.Option(help="Why the move goes on without it; kept with the letter.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="Every open one.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
 ) -> None:
     """Decide to go without: the target keeps an older state of this key, or none. The letter stays readable."""
     if not reason.strip():
         refuse(EXIT_USAGE, "say why with --reason: whoever compares source and target later will ask")
     from daemon.dead_letter import LetterState
 
-    known = _known(config)
+    known = _known(config, table)
 
     def act() -> None:
         for name in _chosen(known, ids, everything):

@@ -4,7 +4,7 @@ They come from the control table and not from counters in memory, so every repli
 restart loses nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -57,10 +57,20 @@ GAUGES = (
     ),
     _Gauge("moveout_ready", "1 when readers may switch.", lambda d: float(d.ready.readers)),
     _Gauge("moveout_epoch", "Rises with each committed change of route.", lambda d: d.epoch),
-    _Gauge("moveout_backfill_parts", "Files of the export.", lambda d: d.backfill.parts_total),
-    _Gauge("moveout_backfill_parts_done", "Files loaded and accounted for.", lambda d: d.backfill.parts_done),
-    _Gauge("moveout_backfill_items", "Items by the export's manifest.", lambda d: d.backfill.items_total),
+    _Gauge(
+        "moveout_backfill_parts",
+        "Parts of the backfill: files, or segments of the table.",
+        lambda d: d.backfill.parts_total,
+    ),
+    _Gauge("moveout_backfill_parts_done", "Parts loaded and accounted for.", lambda d: d.backfill.parts_done),
+    _Gauge(
+        "moveout_backfill_items", "Items by the export's manifest, or an estimate.", lambda d: d.backfill.items_total
+    ),
     _Gauge("moveout_backfill_items_done", "Items loaded.", lambda d: d.backfill.items_done),
+    _Gauge("moveout_backfill_items_applied", "Of those, taken by the target.", lambda d: d.backfill.applied),
+    _Gauge("moveout_backfill_items_rejected", "Of those, refused by the target.", lambda d: d.backfill.rejected),
+    _Gauge("moveout_backfill_items_skipped", "Of those, heartbeats of our own.", lambda d: d.backfill.skipped),
+    _Gauge("moveout_backfill_read_bytes", "Bytes read, unpacked.", lambda d: d.backfill.bytes_read),
     _Gauge("moveout_shards_open", "Shards that records arrive in.", lambda d: d.tail.shards_open),
     _Gauge("moveout_shards_unowned", "Shards that nobody reads yet.", lambda d: d.tail.shards_unowned),
 )
@@ -84,7 +94,12 @@ class MigrationMetrics(Collector):
         yield from self._replica(self._health())
         document = self._document()
         if document is not None:
-            yield from _migration(document)
+            ready = GaugeMetricFamily(
+                "moveout_migration_ready", "1 when readers of every table may switch.", labels=["migration"]
+            )
+            ready.add_metric([document.migration], float(document.ready.readers))
+            yield ready
+            yield from _tables(document.migration, document.tables or (document,))
 
     def _replica(self, health: ProcessHealth) -> Iterable[Metric]:
         yield GaugeMetricFamily("moveout_leader", "1 on the replica that decides.", float(health.leader))
@@ -101,33 +116,34 @@ class MigrationMetrics(Collector):
         )
 
 
-def _migration(document: Document) -> Iterable[Metric]:
+def _tables(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
+    """Every metric of every table."""
+    labels = ["migration", "table"]
     for gauge in GAUGES:
-        family = GaugeMetricFamily(gauge.name, gauge.help, labels=["migration"])
-        family.add_metric([document.migration], gauge.value(document))
+        family = GaugeMetricFamily(gauge.name, gauge.help, labels=labels)
+        for table in tables:
+            family.add_metric([migration, table.table], gauge.value(table))
         yield family
     for counter in COUNTERS:
-        total = CounterMetricFamily(counter.name, counter.help, labels=["migration"])
-        total.add_metric([document.migration], counter.value(document))
+        total = CounterMetricFamily(counter.name, counter.help, labels=labels)
+        for table in tables:
+            total.add_metric([migration, table.table], counter.value(table))
         yield total
-    phases = GaugeMetricFamily("moveout_phase", "1 for the phase that holds.", labels=["migration", "phase"])
-    for phase in Phase:
-        phases.add_metric([document.migration, phase.value], float(document.phase is phase))
-    yield phases
+    phases = GaugeMetricFamily("moveout_phase", "1 for the phase that holds.", labels=[*labels, "phase"])
     letters = GaugeMetricFamily(
         "moveout_dead_letters",
         "Changes that the target refused, by what became of them. Any that is open keeps readers from switching.",
-        labels=["migration", "state"],
+        labels=[*labels, "state"],
     )
-    for state, count in msgspec.structs.asdict(document.dead_letters).items():
-        letters.add_metric([document.migration, state], float(count))
-    yield letters
-    conditions = GaugeMetricFamily(
-        "moveout_condition", "1 while the condition holds.", labels=["migration", "condition"]
-    )
-    for condition in document.conditions:
-        conditions.add_metric([document.migration, condition.type], float(condition.status))
-    yield conditions
+    conditions = GaugeMetricFamily("moveout_condition", "1 while the condition holds.", labels=[*labels, "condition"])
+    for table in tables:
+        for phase in Phase:
+            phases.add_metric([migration, table.table, phase.value], float(table.phase is phase))
+        for state, count in msgspec.structs.asdict(table.dead_letters).items():
+            letters.add_metric([migration, table.table, state], float(count))
+        for condition in table.conditions:
+            conditions.add_metric([migration, table.table, condition.type], float(condition.status))
+    yield from (phases, letters, conditions)
 
 
 def registry(document: Callable[[], Document | None], health: Callable[[], ProcessHealth]) -> CollectorRegistry:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from daemon import dead_letter, gap, preflight
+from daemon import dead_letter, exporting, gap, preflight
 from daemon.app import Parts
 from daemon.control import Migration, Part, Proof, ShardState, parts_of
 from daemon.cutover import Observation
@@ -50,13 +50,16 @@ class Observer:
     def look(self, migration: Migration, *, settled: bool) -> Look:
         """Everything as it is now. `settled`: what must follow the load has been done."""
         now = self._clock.time()
-        found = migration.gap or self._identity(migration)
+        tails = migration.mode != "backfill"
+        found = migration.gap or (self._identity(migration) if tails else None)
         # Nothing can be proven over a gap, and the stream may not be there any more.
-        seen = self._unproven() if found is not None else self._prove(migration)
+        seen = self._prove(migration) if tails and found is None else self._unproven()
         found = found or self._shards(migration, seen, now)
         self._load_parts(migration)
         self._load_letters()
         observation = self._observation(now, seen, gap=found, settled=settled)
+        if exporting.pending(migration):
+            observation = self._with_export(observation)
         return Look(observation, seen, dead_letter.counts(self._letters), self._rate(observation))
 
     def _identity(self, migration: Migration) -> str | None:
@@ -128,7 +131,18 @@ class Observer:
             dead_letter=dead_letter.first_open(self._letters),
             gap=gap,
             settled=settled,
+            applied=sum(part.applied for part in parts),
+            rejected=sum(part.rejected for part in parts),
+            skipped=sum(part.skipped for part in parts),
+            bytes_read=sum(part.bytes_read for part in parts),
+            estimated=not all(part.counted or part.done for part in parts),
         )
+
+    def _with_export(self, seen: Observation) -> Observation:
+        found = self._control.get(exporting.RECORD, exporting.Job)
+        job = found[0] if found and found[0].generation == self.generation else None
+        failed = job is not None and job.state == "failed"
+        return seen._replace(export=exporting.told(job, seen.now), export_failed=failed)
 
     def _rate(self, seen: Observation) -> float:
         """Items per second over the last seconds."""

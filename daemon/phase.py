@@ -10,4 +10,5 @@ class Phase(StrEnum):
     ANCHORED = "anchored"
     BACKFILLING = "backfilling"
     REPLICATING = "replicating"
+    LOADED = "loaded"  # the end of a backfill without a tail
     NEEDS_RESYNC = "needs-resync"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from daemon import preflight
+from daemon import files_plan, preflight
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Part, Sweep
@@ -34,7 +34,8 @@ def origin(config: Config) -> str:
     if not config.loads:
         return "tail only"
     if backfill.from_ == "s3-export":
-        return backfill.manifest or backfill.export_arn or "an export that moveout asks for"
+        named = [backfill.manifest, *backfill.windows] if backfill.manifest else []
+        return " + ".join(named) or backfill.export_arn or "an export that moveout asks for"
     return "scan" if backfill.from_ == "scan" else f"files in {backfill.files.location if backfill.files else ''}"
 
 
@@ -42,22 +43,47 @@ def plan(known: Parts) -> Plan:
     """What is to be loaded. Raises CheckFailed, ClientError, BotoCoreError."""
     if not known.config.loads:
         return Plan(origin=origin(known.config), exported_at=known.clock.time())
-    manifest = known.config.backfill.manifest
-    if known.config.backfill.from_ == "s3-export" and manifest is not None:
-        return _of_manifest(known, manifest)
+    if known.config.backfill.from_ == "s3-export":
+        return _of_export(known)
+    if known.config.backfill.from_ == "files":
+        return _of_files(known)
     raise CheckFailed(f"backfill from {origin(known.config)} is not known here")
 
 
-def _of_manifest(known: Parts, manifest: str) -> Plan:
+def _of_export(known: Parts) -> Plan:
+    from daemon import export_plans  # which makes plans of its own
+
+    backfill = known.config.backfill
+    if backfill.manifest is not None and backfill.windows:
+        return export_plans.of_windows(known, backfill.manifest, backfill.windows)
+    if backfill.manifest is not None:
+        return of_manifest(known, backfill.manifest)
+    if backfill.export_arn is not None:
+        return export_plans.of_arn(known, backfill.export_arn)
+    return export_plans.to_be_made(known)
+
+
+def of_manifest(known: Parts, manifest: str) -> Plan:
+    """A full export that is complete, and joins the stream where one is followed. Raises as `plan` does."""
     if known.config.tails:
         export = preflight.export(known.config, manifest, known.facts, known.s3, known.clock.time())
     else:
         export = preflight.full_export(known.config, manifest, known.s3)
     return Plan(
-        origin=export.manifest,
+        origin=origin(known.config),
         parts=versioned(export.parts, export.version),
         exported_at=export.exported_at,
         version=export.version,
+    )
+
+
+def _of_files(known: Parts) -> Plan:
+    found = files_plan.look(known)
+    return Plan(
+        origin=origin(known.config),
+        parts=versioned(found.parts, found.version),
+        exported_at=found.taken_at,
+        version=found.version,
     )
 
 

@@ -9,7 +9,9 @@ from daemon.config import Config
 from daemon.gap import StreamIdentity
 from daemon.source import shards
 from daemon.source.export import Export, ExportUnusable, hole, read_export
+from daemon.source.export_request import recovery_command
 from daemon.source.shards import Stream
+from sinks.access import NoCredentials, RoleRefused, RoleUnavailable
 from sinks.change import KeyAttribute, KeySchema
 from sinks.sink import Sink, SinkError, TargetMissing
 
@@ -104,6 +106,19 @@ def full_export(config: Config, manifest: str, s3: Any) -> Export:
     return found
 
 
+def recovery(config: Config, dynamodb: Any) -> None:
+    """Point-in-time recovery is on: AWS makes its exports from it. Raises CheckFailed."""
+    name = config.source.table
+    what = f"point-in-time recovery of {name!r} (dynamodb:DescribeContinuousBackups)"
+    answer = _asked(what, lambda: dynamodb.describe_continuous_backups(TableName=name))
+    found = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+    if found.get("PointInTimeRecoveryStatus") != "ENABLED":
+        raise CheckFailed(
+            f"point-in-time recovery of {name!r} is off, and AWS exports from nothing else. Enable it: "
+            f"{recovery_command(name)}; or choose backfill.from: scan"
+        )
+
+
 def target(sink: Sink, *, will_create: bool) -> str:
     """The target answers and can take the changes; what was found. Raises CheckFailed."""
     try:
@@ -128,6 +143,8 @@ def _asked(what: str, ask: Callable[[], Any]) -> Any:
         if code == "ResourceNotFoundException":
             raise CheckFailed(f"{what} does not exist: check its name, the region and the account") from error
         raise CheckFailed(f"{what} cannot be read ({code}): {error.response['Error']['Message']}") from error
+    except (RoleRefused, RoleUnavailable, NoCredentials) as error:
+        raise CheckFailed(f"{what} cannot be read: {error}") from error
     except BotoCoreError as error:
         raise CheckFailed(
             f"{what} cannot be reached: {error}. Check endpoint_url, region, credentials and the network path"

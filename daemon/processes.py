@@ -49,7 +49,7 @@ class LocalProcesses:
     def worker(self, index: int, of: int) -> Process:
         """`moveout backfill`, which ends when this process does."""
         arguments = [sys.executable, "-m", "daemon.cli", "backfill", "--config", str(self._config_path)]
-        arguments += ["--index", str(index), "--of", str(of)]
+        arguments += ["--index", str(index), "--of", str(of), "--table", self._parts.config.source.table]
         return Command(arguments, {PARENT_VARIABLE: str(os.getpid()), **logs.export_path()})
 
     def beside(self, name: str, act: Callable[[], None], every_seconds: float = 0.0) -> Beside:

@@ -1,14 +1,15 @@
 """`moveout status`: the stored document, for people."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from daemon.control import Control
-from daemon.signal.document import Document, is_current
+from daemon.control import Control, Part
+from daemon.signal.document import Backfill, Document, is_current
 
 
 def stored(control: Control) -> Document | None:
@@ -19,7 +20,68 @@ def stored(control: Control) -> Document | None:
 
 def render(document: Document) -> RenderableType:
     """The document as a person wants to read it: the sentence first."""
-    return Group(_headline(document), _figures(document), _conditions(document))
+    tables = [_tables(document.tables)] if document.tables else []
+    return Group(_headline(document), *tables, _figures(document), _conditions(document))
+
+
+def _tables(documents: Sequence[Document]) -> Table:
+    """Of several: one line each."""
+    table = Table("table", "phase", "items", "rate", "left", "lag", "ready", box=None, padding=(0, 2, 0, 0))
+    for one in documents:
+        backfill = one.backfill
+        table.add_row(
+            one.table,
+            one.phase.value,
+            _share(backfill),
+            f"{backfill.items_per_second:,.0f}/s",
+            _eta(backfill.eta_seconds).removeprefix(", about ").removesuffix(" left"),
+            "unbounded" if one.lag.seconds is None else f"{one.lag.seconds:.1f} s",
+            Text("yes", "green") if one.ready.readers else Text("no", "yellow"),
+        )
+    return table
+
+
+def _share(backfill: Backfill) -> str:
+    done, total = backfill.items_done, backfill.items_total
+    percent = f" ({100 * done / total:.0f} %)" if total else ""
+    return f"{done:,} of {'about ' if backfill.items_estimated else ''}{total:,}{percent}"
+
+
+def render_parts(name: str, parts: Sequence[Part]) -> RenderableType:
+    """Each part of a table's backfill: those with a fault first, then those under way, then the rest."""
+    table = Table(
+        "part",
+        "state",
+        "items",
+        "applied",
+        "refused",
+        "skipped",
+        "read",
+        title=f"parts of {name}",
+        box=None,
+        title_justify="left",
+        padding=(0, 2, 0, 0),
+    )
+    for part in sorted(parts, key=lambda part: (part.error is None, part.done, not part.rows_read, part.name)):
+        state = Text(part.error, "red") if part.error else Text(_state(part))
+        about = "" if part.counted or part.done else "about "
+        items = f"{part.rows_read:,} of {about}{part.items:,}"
+        table.add_row(
+            part.name.rpartition("/")[2],
+            state,
+            items,
+            f"{part.applied:,}",
+            f"{part.rejected:,}",
+            f"{part.skipped:,}",
+            f"{part.bytes_read / 1e6:,.1f} MB",
+        )
+    return table
+
+
+def _state(part: Part) -> str:
+    if part.done:
+        return "done"
+    return "loading" if part.rows_read else "waiting"
 
 
 def _headline(document: Document) -> Text:
@@ -38,8 +100,13 @@ def _figures(document: Document) -> Table:
         ("applied through", lag.applied_through or "nothing proven yet"),
         (
             "backfill",
-            f"{backfill.items_done:,} of {backfill.items_total:,} items, {backfill.parts_done} of "
-            f"{backfill.parts_total} files, {backfill.items_per_second:,.0f} items/s{_eta(backfill.eta_seconds)}",
+            f"{_share(backfill)} items, {backfill.parts_done} of {backfill.parts_total} parts, "
+            f"{backfill.items_per_second:,.0f} items/s{_eta(backfill.eta_seconds)}",
+        ),
+        (
+            "",
+            f"{backfill.applied:,} applied, {backfill.rejected:,} refused, {backfill.skipped:,} heartbeats left out, "
+            f"{backfill.bytes_read / 1e6:,.1f} MB read",
         ),
         (
             "tail",

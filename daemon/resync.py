@@ -149,6 +149,7 @@ def _begin(known: Parts, migration: Migration, facts: SourceFacts, load: Load) -
         generation=generation,
         parts=len(load.parts),
         settled=False,
+        pending=False,
         sweep=load.sweep,
         gap=None,
     )

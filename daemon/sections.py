@@ -60,6 +60,16 @@ class Scan(Section):
         return self
 
 
+class Csv(Section):
+    """How CSV is written; the names and defaults are those of DMS's endpoint settings (CsvDelimiter, …)."""
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    row_delimiter: str = Field(default="\n", min_length=1, max_length=10)
+    null_value: str = Field(default="", description="The text that stands for NULL.")
+    rfc4180: bool = Field(default=True, description="Quotes may hold delimiters; false: quotes are text.")
+    ignore_header_rows: int = Field(default=0, ge=0, le=1)
+
+
 class Files(Section):
     """Files of an older tool, as backfill without a tail, or before one."""
 
@@ -68,6 +78,7 @@ class Files(Section):
     as_of: AwareDatetime | None = Field(default=None, description="When they were taken; the tail begins before.")
     table_definition: Path | None = Field(default=None, description="CSV: DMS's external table definition (JSON).")
     table_mappings: Path | None = Field(default=None, description="CSV: DMS's object mappings (JSON).")
+    csv: Csv = Csv()
 
     @property
     def taken_at(self) -> float | None:

@@ -52,6 +52,13 @@ def application(view: View) -> Starlette:
         document = view.document()
         return _json(document, 200) if document else _text("nothing is known yet\n", 503)
 
+    def table(request: Request) -> Response:
+        document, name = view.document(), request.path_params["table"]
+        tables = (document.tables or (document,)) if document else ()
+        found = next((one for one in tables if one.table == name), None)
+        known = ", ".join(one.table for one in tables)
+        return _json(found, 200) if found else _text(f"no table {name!r} is known; known are: {known}\n", 404)
+
     def ready_readers(_: Request) -> Response:
         document = view.document()
         if document is None:
@@ -66,6 +73,7 @@ def application(view: View) -> Starlette:
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             Route("/v1/migration", migration),
+            Route("/v1/tables/{table}", table),
             Route("/v1/ready/readers", ready_readers),
         ]
     )

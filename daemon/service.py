@@ -1,16 +1,13 @@
-"""`moveout run`: the loop that supervises, observes, decides and publishes. PID 1 of the container."""
+"""The move of one table, in one replica: keeps the processes, observes, decides, publishes; a turn at a time."""
 
-import os
-import signal as signals
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import anchor, beside, cutover, gap, metrics, server
+from daemon import anchor, beside, cutover, exporting, gap
 from daemon.app import Parts
 from daemon.control import Conflict, Control, Migration
 from daemon.cutover import Limits
@@ -22,13 +19,11 @@ from daemon.observe import Look, Observer
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
 from daemon.processes import Processes
-from daemon.signal import file
 from daemon.signal.document import Document, Progress, Tail, document
 from daemon.supervise import Kept, Process
 
 log = structlog.get_logger()
 
-TURN_SECONDS = 0.5
 PUBLISH_SECONDS = 5.0
 STALE_SECONDS = 30.0
 STOP_GRACE_SECONDS = 25.0
@@ -37,26 +32,34 @@ AWAY = (ClientError, BotoCoreError, Conflict)
 
 
 class Service:
-    """One replica."""
+    """One table. `leadership` is shared by all tables of the migration; `may_load` bounds how many load at once."""
 
-    def __init__(self, known: Parts, processes: Processes) -> None:
+    def __init__(
+        self,
+        known: Parts,
+        processes: Processes,
+        leadership: Leadership | None = None,
+        may_load: Callable[["Service"], bool] = lambda _: True,
+    ) -> None:
         self._parts = known
         self._config = known.config
         self._clock = known.clock
         self._processes = processes
         self._control: Control = known.control
         # The KCL's worker id: one process per id, and after a crash it need not wait for its own lease.
-        self._leadership = Leadership(self._control, worker_id(self._config), known.clock.time)
+        self._leadership = leadership or Leadership(self._control, worker_id(self._config), known.clock.time)
+        self._may_load = may_load
         self._limits = Limits(self._config.ready.max_lag_seconds, self._config.ready.stable_for_seconds)
         self._stop = threading.Event()
-        self._looped_at = self._clock.monotonic()
+        self.phase = Phase.CREATED
         self._observed_at = 0.0  # epoch seconds
-        self._published: Document | None = None
+        self.published: Document | None = None
         self._published_at = 0.0
         self._leading = False
         self._fault: str | None = "starting"
         self._restarts = 0  # of the KCL, in generations that a resync has put an end to
         self._letters = processes.beside("dead-letters", self._settle_letters, LETTERS_SECONDS)
+        self._export = processes.beside("export", lambda: exporting.advance(known), exporting.poll_seconds(known))
         self._begin_generation(Migration())
 
     def _begin_generation(self, migration: Migration) -> None:
@@ -74,30 +77,21 @@ class Service:
         of = self._config.backfill.workers
         return self._kept(f"backfill-{index}", lambda: self._processes.worker(index, of), 0)
 
-    def run(self) -> None:
-        """Until SIGTERM. Raises CheckFailed when the move cannot begin, ListenFailed."""
-        for name in (signals.SIGTERM, signals.SIGINT):
-            signals.signal(name, lambda *_: self._stop.set())
-        view = server.View(lambda: self._published, self._not_ready, lambda: self._looped_at, self._registry())
-        with server.serving(view, self._config.server.host, self._config.server.port):
-            log.info("service_started", listen=self._config.server.listen, pid=os.getpid())
-            try:
-                self.prepare()
-                while not (self.begun() or self._stop.wait(TURN_SECONDS)):
-                    log.info("waiting_for_leader", hint="another replica anchors the migration")
-                while not self._stop.wait(TURN_SECONDS):
-                    self.turn()
-            finally:
-                self.end()
+    @property
+    def table(self) -> str:
+        """The source's name."""
+        return self._config.source.table
 
-    def _registry(self) -> Any:
-        return metrics.registry(lambda: self._published, self._health)
+    def stop(self) -> None:
+        """Work that waits for something is not wanted any more."""
+        self._stop.set()
 
     def prepare(self) -> None:
         """What must be there before anything is touched. Raises CheckFailed, JavaMissing, ClientError, …"""
         _ = self._parts.table
-        self._processes.check()
-        if not self._is_begun():
+        if self._config.tails:
+            self._processes.check()
+        if self._config.tails and not self._is_begun():
             _ = self._parts.facts  # a stream that is lost later is a gap; one that is not there yet is a refusal
         self._control.create_table()
 
@@ -110,6 +104,11 @@ class Service:
                 return False
             raise
         return found is not None and found[0].phase is not Phase.CREATED
+
+    def check(self) -> None:
+        """Refuse now what the anchor would refuse. Raises CheckFailed, ClientError, BotoCoreError."""
+        if not self._is_begun():
+            anchor.checked(self._parts)
 
     def begun(self) -> bool:
         """Anchor the migration, where nobody has; one that was begun goes on, with whatever it finds. As prepare."""
@@ -125,9 +124,9 @@ class Service:
 
     def turn(self) -> None:
         """One turn: keep the processes, look, decide, publish. AWS being away costs time, nothing else."""
-        self._looped_at = self._clock.monotonic()
         try:
             migration, revision = self._control.get("migration", Migration) or (Migration(), 0)
+            self.phase = migration.phase
             if migration.generation != self._generation:
                 self._renew(migration)
             self._keep_processes(migration)
@@ -157,8 +156,9 @@ class Service:
         if migration.phase is Phase.NEEDS_RESYNC:
             self._end_processes()
             return
-        self._kcl.tick()
-        if migration.phase is Phase.BACKFILLING and self._leading:
+        if migration.mode != "backfill":
+            self._kcl.tick()
+        if migration.phase is Phase.BACKFILLING and self._leading and self._may_load(self):
             for worker in self._workers:
                 worker.tick()
 
@@ -178,6 +178,8 @@ class Service:
         look = self._observer.look(migration, settled=self._settling.done)
         if cutover.to_be_settled(migration, look.observation):
             self._settling.start()
+        if exporting.pending(migration):
+            self._export.start()
         if look.observation.dead_letter is not None:
             self._letters.start()
         decided = cutover.decide(migration, look.observation, self._limits)
@@ -198,18 +200,17 @@ class Service:
 
     def _publish(self, migration: Migration, look: Look, *, changed: bool) -> None:
         progress = Progress(look.seen.proof.proven_round, look.items_per_second, self._tail(look), look.letters)
-        self._published = document(self._config.migration, migration, look.observation, self._limits, progress)
+        observation, limits = look.observation, self._limits
+        self.published = document(self._config.name, migration, observation, limits, progress, self.table)
         if changed or self._clock.monotonic() - self._published_at >= PUBLISH_SECONDS:
-            self._control.update("signal", Document, lambda _: self._published)  # type: ignore[arg-type,return-value]
+            self._control.update("signal", Document, lambda _: self.published)  # type: ignore[arg-type,return-value]
             self._published_at = self._clock.monotonic()
-        if self._config.signal.file is not None:
-            file.publish(self._config.signal.file, self._published)
 
     def _follow(self) -> None:
         """Another replica leads: show what it published."""
         self._observer = None
         found = self._control.get("signal", Document)
-        self._published = found[0] if found else None
+        self.published = found[0] if found else None
         self._observed_at = self._clock.time()
 
     def _tail(self, look: Look) -> Tail:
@@ -227,20 +228,21 @@ class Service:
             restarts=self._restarts + self._kcl.restarts,
         )
 
-    def _health(self) -> ProcessHealth:
+    def health(self) -> ProcessHealth:
+        """What only this replica knows of this table."""
         restarts = sum(worker.restarts for worker in self._workers)
         return ProcessHealth(self._leading, self._restarts + self._kcl.restarts, restarts, self._observed_at)
 
-    def _not_ready(self) -> str | None:
+    def not_ready(self) -> str | None:
         """Why this replica does not carry data; None when it does."""
         if self._fault is not None:
             return self._fault
         if self._clock.time() - self._observed_at > STALE_SECONDS:
             return f"nothing was observed for {STALE_SECONDS:g} s"
-        published = self._published
+        published = self.published
         if published is not None and published.phase is Phase.NEEDS_RESYNC:
             return published.message
-        if not self._kcl.running:
+        if self._config.tails and not self._kcl.running:
             return f"the KCL is not running: {EXIT_MEANING.get(self._kcl.exit_code, 'it starts')}"
         troubles = (
             [c.message for c in published.conditions if not c.status and c.type == "TargetAvailable"]
@@ -252,7 +254,6 @@ class Service:
     def end(self) -> None:
         """Drain: the KCL first, whose children checkpoint; the workers' parts are simply done again."""
         self._end_processes()
-        log.info("service_stopped")
 
     def _end_processes(self) -> None:
         self._kcl.stop(STOP_GRACE_SECONDS)

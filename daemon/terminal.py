@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from daemon.config import Config, ConfigurationError, load
+from daemon.config import Config, ConfigurationError, load, load_all
 
 # 0 done, 1 failed, 2 configuration or usage, 3 a check refused; `wait` has more.
 EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
@@ -22,6 +22,10 @@ ConfigOption = Annotated[
     ),
 ]
 DEFAULT_CONFIG = Path("moveout.yaml")
+TableOption = Annotated[
+    str | None,
+    typer.Option("--table", envvar="MOVEOUT_TABLE", help="The source table, where the migration moves several."),
+]
 
 
 def refuse(code: int, message: str) -> NoReturn:
@@ -30,10 +34,18 @@ def refuse(code: int, message: str) -> NoReturn:
     raise typer.Exit(code)
 
 
-def configured(path: Path) -> Config:
-    """The configuration, or exit code 2 with all its faults."""
+def configured(path: Path, table: str | None = None) -> Config:
+    """The configuration of one table, or exit code 2 with all faults of the file."""
     try:
-        return load(path)
+        return load(path, table)
+    except ConfigurationError as error:
+        refuse(EXIT_USAGE, str(error))
+
+
+def configured_all(path: Path, table: str | None = None) -> list[Config]:
+    """The configuration of every table, or of the one named; exit code 2 with all faults of the file."""
+    try:
+        return load_all(path) if table is None else [load(path, table)]
     except ConfigurationError as error:
         refuse(EXIT_USAGE, str(error))
 

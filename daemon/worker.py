@@ -37,6 +37,7 @@ def run(known: Parts, index: int, of: int) -> None:
             index,
             of,
             lambda part, progress: load_one(known, sink, _with_version(part, migration), progress, pace),
+            known.clock.monotonic,
         )
 
 
@@ -68,7 +69,7 @@ def load_one(
 def sources_of(known: Parts, of: int) -> Sources:
     """What one worker out of `of` reads its parts with."""
     del of
-    return Sources(known.s3, known.keys)
+    return Sources(known.s3, known.keys, known.config.backfill.files)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 # STS allows 2 to 64 characters (API reference, AssumeRole).
@@ -98,9 +98,11 @@ def identity(access: Access) -> str:
 def advice(access: Access, service: str, region: str, code: str) -> str | None:
     """What a person can do about a refusal of credentials; None when it is about something else."""
     if code in _DENIED:
-        return (
+        said = (
             f"Asked by {access.who}: its policy must allow that, and what is shared across accounts must allow it too"
         )
+        missing = ". S3 says so as well of an object that is not there, unless s3:ListBucket is granted"
+        return said + missing if service == "s3" else said
     if code in _EXPIRED:
         return f"Expired: {access.who}. {_renew(access)}"
     if code in _UNKNOWN_KEYS:
@@ -139,36 +141,43 @@ def _of_role(access: Access) -> Any:
 
 def _assumed(access: Access) -> dict[str, Any]:
     """New credentials of the role. Raises RoleRefused, RoleUnavailable, NoCredentials."""
-    # A new session each time: keys in a file, or a token that somebody else rotates, are read again.
-    base = botocore.session.get_session()
     try:
-        own = base.get_credentials()
-        found: dict[str, Any] | None = own and _fetcher(access, base, own).fetch_credentials()
+        given = _given(access)
+    except NoCredentialsError as error:
+        raise NoCredentials(message=_nothing(access)) from error
     except ClientError as error:
         raise _as_role_error(access, error) from error
     except BotoCoreError as error:
         raise RoleUnavailable(
             message=f"{access.who} cannot be taken, STS in {access.region} cannot be reached: {error}. Check "
-            f"{access.side}.sts_endpoint_url, the network path, and {OWN}"
+            f"the {access.side}'s sts_endpoint_url, the network path, and {OWN}"
         ) from error
-    if found is None:
-        raise NoCredentials(message=_nothing(access))
-    if datetime.fromisoformat(found["expiry_time"]) <= datetime.now(UTC):
+    until: datetime = given["Expiration"]
+    if until <= datetime.now(UTC):
         raise RoleUnavailable(
-            message=f"{access.who}: STS gave out credentials that end at {found['expiry_time']}, which is over by this "
+            message=f"{access.who}: STS gave out credentials that end at {until.isoformat()}, which is over by this "
             "machine's clock: set the clock"
         )
-    return found
+    return {
+        "access_key": given["AccessKeyId"],
+        "secret_key": given["SecretAccessKey"],
+        "token": given["SessionToken"],
+        "expiry_time": until.isoformat(),
+    }
 
 
-def _fetcher(access: Access, base: Any, own: Any) -> Any:
-    wanted = {"RoleSessionName": access.session_name}
-    if access.external_id is not None:
-        wanted["ExternalId"] = access.external_id
-    ask = partial(
-        base.create_client, region_name=access.region, endpoint_url=access.sts_endpoint_url, config=_STS_CONFIG
+def _given(access: Access) -> Any:
+    """What AssumeRole answers."""
+    external = {} if access.external_id is None else {"ExternalId": access.external_id}
+    # A new session each time: keys in a file, or a token that somebody else rotates, are read again.
+    sts = botocore.session.get_session().create_client(
+        "sts", region_name=access.region, endpoint_url=access.sts_endpoint_url, config=_STS_CONFIG
     )
-    return AssumeRoleCredentialFetcher(ask, own, access.role_arn, extra_args=wanted)
+    try:
+        answer = sts.assume_role(RoleArn=access.role_arn, RoleSessionName=access.session_name, **external)
+    finally:
+        sts.close()
+    return answer["Credentials"]
 
 
 def _as_role_error(access: Access, error: ClientError) -> RoleRefused | RoleUnavailable:
@@ -196,7 +205,9 @@ def _grant(access: Access, code: str) -> str:
     if code in _EXPIRED:
         return f"Expired: {OWN}. {_renew(access._replace(role_arn=None))}"
     if code == "RegionDisabledException":
-        return f"STS is not active in {access.region}: set {access.side}.sts_endpoint_url to one in another region"
+        return (
+            f"STS is not active in {access.region}: set the {access.side}'s sts_endpoint_url to one in another region"
+        )
     return advice(access._replace(role_arn=None), "sts", access.region, code) or f"Check the role and {OWN}"
 
 

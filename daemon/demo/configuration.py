@@ -16,11 +16,11 @@ migration: demo                 # its name: state is kept under it, so never cha
 source:                         # the table that the application writes to
   table: {source_table}
   region: {region}
-  endpoint_url: {dynamodb_url}  # DynamoDB Local; leave it out on AWS
+  endpoint_url: {dynamodb_url}  # DynamoDB Local, behind a stand-in for exports; leave it out on AWS
 
 backfill:                       # the rows that exist already come from a full export to S3
   from: s3-export
-  manifest: {manifest}
+  {export}
   s3_endpoint_url: {s3_url}     # the demo's S3 server; leave it out on AWS
   workers: 1                    # processes; more of them on more cores
   clock_margin_seconds: 1       # AWS's export clock may be off by a minute (default 120); here it is this machine's
@@ -43,6 +43,13 @@ ready:                          # readers may switch when lag was proven this sh
 
 signal:                         # the decision as a file, beside HTTP
   file: {signal}
+"""
+
+EXPORT = """\
+export:                       # which moveout asks for, as soon as it follows the stream
+    bucket: {bucket}
+    prefix: {prefix}
+    poll_seconds: 1             # AWS takes minutes to hours: the default is 20\
 """
 
 CASSANDRA = """\
@@ -76,7 +83,17 @@ def target_dynamodb(dynamodb_url: str) -> str:
     return DYNAMODB.format(table=TARGET_TABLE["dynamodb"], region=REGION, dynamodb_url=dynamodb_url)
 
 
-def write(folder: Path, *, dynamodb_url: str, s3_url: str, manifest: str, target: str, listen: str) -> Path:
+def export_to(bucket: str, prefix: str) -> str:
+    """The lines for an export that moveout asks for."""
+    return EXPORT.format(bucket=bucket, prefix=prefix)
+
+
+def export_at(manifest: str) -> str:
+    """The line for an export that exists."""
+    return f"manifest: {manifest}"
+
+
+def write(folder: Path, *, dynamodb_url: str, s3_url: str, export: str, target: str, listen: str) -> Path:
     """Write moveout.yaml into the folder; its path."""
     path = folder / "moveout.yaml"
     text = TEMPLATE.format(
@@ -84,7 +101,7 @@ def write(folder: Path, *, dynamodb_url: str, s3_url: str, manifest: str, target
         source_table=SOURCE_TABLE,
         region=REGION,
         dynamodb_url=dynamodb_url,
-        manifest=manifest,
+        export=export,
         s3_url=s3_url,
         target=target,
         listen=listen,

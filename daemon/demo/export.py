@@ -95,15 +95,16 @@ def write_export(
     export_time: datetime | None = None,
     table_id: str = "11991185-e7ab-4da5-8bab-03f0db0b7bfd",
     seed: int = 0,
+    place: Place | None = None,
 ) -> str:
     """Export these items, each a dict in typed JSON or its bytes. The s3:// URL of manifest-summary.json.
 
     `s3_client` needs put_object only. The bucket must exist. The last file is empty, as an empty
-    partition's is; the others are uneven. `seed` decides which item goes where.
+    partition's is; the others are uneven. `seed` decides which item goes where; `place` is a new one by default.
     """
     start = datetime.now(UTC)
     chance = random.Random(seed)
-    place = new_place(bucket, prefix, start, chance)
+    place = place or new_place(bucket, prefix, start, chance)
     lines = (b'{"Item":' + typed_json(item) + b"}\n" for item in items)
     return write(
         s3_client,

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from daemon.demo.export import FILES, Line, data_files, instant, new_place, origin, typed_json, write
+from daemon.demo.export import FILES, Line, Place, data_files, instant, new_place, origin, typed_json, write
 
 View = Literal["NEW_IMAGE", "NEW_AND_OLD_IMAGES"]
 
@@ -66,15 +66,17 @@ def write_incremental_export(
     files: int = FILES,
     table_id: str = "11991185-e7ab-4da5-8bab-03f0db0b7bfd",
     seed: int | None = None,
+    place: Place | None = None,
 ) -> str:
     """Export these records of the window [from_time, to_time), epoch seconds. The s3:// URL of manifest-summary.json.
 
-    `s3_client` needs put_object only. The bucket must exist. `seed` decides names, and which record goes where.
+    `s3_client` needs put_object only. The bucket must exist. `seed` decides names, and which record goes where;
+    `place` is a new one by default.
     """
     start = datetime.now(UTC)
     # Exports share the folder of their data, so two of one millisecond and one seed would overwrite each other.
     chance = random.Random(uuid.uuid4().int if seed is None else seed)
-    place = new_place(bucket, prefix, start, chance)
+    place = place or new_place(bucket, prefix, start, chance)
     return write(
         s3_client,
         place,

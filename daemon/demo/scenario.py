@@ -28,6 +28,7 @@ from daemon.java.jre import JavaMissing
 HEAD_START_SECONDS = 3.0  # the application writes this long before the export
 KILL_AT = 0.3  # of the backfill
 FIRST_ANSWER_SECONDS = 90.0
+EXPORT_SECONDS = 90.0
 BACKFILL_SECONDS = 150.0
 TAIL_SECONDS = 150.0
 ROLLOVER_SECONDS = 90.0
@@ -108,10 +109,8 @@ def _play(options: Options, folder: Path, show: Screen) -> int:
 def _move(stage: Stage, options: Options, show: Screen) -> Result:
     """The run book."""
     _prepare(stage, options, show)
-    with show.phase("export", "exporting the table to S3 while the application writes, as AWS does"):
-        manifest = stage.export()
     listen = f"127.0.0.1:{free_port()}"
-    config = stage.configure(manifest, listen)
+    config = stage.configure(None, listen)
     watch = Watch(show)
     service = Service(config, stage.folder / "service.log", listen, watch.see)
     try:
@@ -157,10 +156,11 @@ def _prepare(stage: Stage, options: Options, show: Screen) -> None:
 
 def _crash_in_the_backfill(service: Service, config: Path, show: Screen) -> str:
     """Start the service, kill all of it in the middle of the backfill, start it again."""
-    says = f"moveout run --config {config}: checks, notes the stream's position, backfills; the KCL starts beside it"
+    says = f"moveout run --config {config}: checks, notes the stream's position, asks for an export, backfills"
     with show.phase("to the crash", says):
         show.say(f"the service is process {service.start()}")
         service.follow(_answered, "a first answer over HTTP", FIRST_ANSWER_SECONDS)
+        service.follow(_exported, "the export to be made, while the stream is followed", EXPORT_SECONDS)
         status = service.follow(_half_way, f"{KILL_AT:.0%} of the backfill", BACKFILL_SECONDS)
     return _crash(service, f"at {_share(status):.0%} of the backfill", show)
 
@@ -207,6 +207,10 @@ def _switch(stage: Stage, service: Service, show: Screen) -> tuple[dict[str, int
 
 def _answered(_: Status) -> bool:
     return True
+
+
+def _exported(status: Status) -> bool:
+    return bool(status["backfill"]["items_total"])
 
 
 def _records(status: Status) -> int:

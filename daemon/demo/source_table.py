@@ -42,6 +42,13 @@ def enable_stream(client: Any, table: str) -> None:
     )
 
 
+def enable_recovery(client: Any, table: str) -> None:
+    """Switch point-in-time recovery on, which AWS makes its exports from."""
+    client.update_continuous_backups(
+        TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+
+
 def load(wire: Wire, table: str, items: Iterable[Item], loaded: Callable[[int], None] = lambda _: None) -> int:
     """Put all items; how many. `loaded` hears the running total."""
     total = 0

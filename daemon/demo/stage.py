@@ -19,6 +19,7 @@ from daemon.demo.configuration import KEYSPACE, REGION, SOURCE_TABLE, TARGET_TAB
 from daemon.demo.export import export_table
 from daemon.demo.servers.cassandra_node import CassandraNode
 from daemon.demo.servers.dynamodb_local import DynamoDbLocal
+from daemon.demo.servers.export_api import ExportServer
 from daemon.demo.servers.s3 import S3Server
 from daemon.demo.service import DemoFailed
 from daemon.demo.sides import VERSION_ATTRIBUTE, CassandraSide, DynamoDbSide
@@ -28,6 +29,7 @@ BUCKET, PREFIX = "exports", "demo"
 KEY_NAMES = (dataset.PARTITION, dataset.SORT)
 APPLICATION_STOP_SECONDS = 15.0
 CQL_TIMEOUT_SECONDS = 30.0
+EXPORT_SECONDS = 3.0  # AWS takes five minutes and more
 RECONNECT_SECONDS = 2.0  # the driver's own pauses grow with an outage, up to ten minutes
 
 
@@ -72,8 +74,12 @@ class Stage:
         source_table.enable_stream(self._client, SOURCE_TABLE)
 
     def wait_for_servers(self) -> None:
-        """Wait for the others; make what a user makes beforehand: the bucket and the keyspace."""
-        _client("s3", self._s3.result().endpoint_url).create_bucket(Bucket=BUCKET)
+        """Wait for the others; make what a user makes beforehand: bucket, keyspace, point-in-time recovery."""
+        s3_url = self._s3.result().endpoint_url
+        _client("s3", s3_url).create_bucket(Bucket=BUCKET)
+        folder, local = self._made("export-api"), self._dynamodb.endpoint_url
+        self._exports = self._started(lambda: ExportServer(folder, local, s3_url, EXPORT_SECONDS)).result()
+        source_table.enable_recovery(_client("dynamodb", self._exports.endpoint_url), SOURCE_TABLE)
         if self._cassandra is not None:
             self._session = self._connect(self._cassandra.result())
             replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
@@ -105,17 +111,22 @@ class Stage:
         table = self._client.describe_table(TableName=SOURCE_TABLE)["Table"]
         return export_table(self.wire, _client("s3", self._s3.result().endpoint_url), table, BUCKET, PREFIX)
 
-    def configure(self, manifest: str, listen: str) -> Path:
-        """Write the configuration file; its path."""
+    def configure(self, manifest: str | None, listen: str) -> Path:
+        """Write the configuration file; its path. Without a manifest moveout asks for the export itself."""
         url = self._dynamodb.endpoint_url
         if self._cassandra is not None:
             node = self._cassandra.result()
             target = configuration.target_cassandra(node.host, node.port)
         else:
             target = configuration.target_dynamodb(url)
-        s3_url = self._s3.result().endpoint_url
+        export = configuration.export_to(BUCKET, PREFIX) if manifest is None else configuration.export_at(manifest)
         return configuration.write(
-            self.folder, dynamodb_url=url, s3_url=s3_url, manifest=manifest, target=target, listen=listen
+            self.folder,
+            dynamodb_url=self._exports.endpoint_url if manifest is None else url,
+            s3_url=self._s3.result().endpoint_url,
+            export=export,
+            target=target,
+            listen=listen,
         )
 
     def roll_over(self) -> None:

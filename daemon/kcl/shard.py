@@ -1,4 +1,4 @@
-"""The process of one shard, started by the JVM: `python -m daemon.kcl.shard CONFIG GENERATION`.
+"""The process of one shard, started by the JVM: `python -m daemon.kcl.shard CONFIG GENERATION TABLE`.
 
 Its stdin and stdout are the KCL's protocol, so the real stdout is moved aside before anything can print.
 """
@@ -28,14 +28,14 @@ from daemon.source.stream import record_reader
 PIPE_BYTES = 1 << 20  # a page is 2-3 MB of JSON: the default 8 KiB buffer costs more than decoding it
 
 
-def main(config_path: Path, generation: int) -> None:
+def main(config_path: Path, generation: int, table: str) -> None:
     """Speak the KCL's protocol until stdin ends."""
     protocol = _protocol_out()
     # An orderly stop comes through the KCL; a signal to the whole group must not cut a batch short.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    config = load(config_path)
-    log.configure(config.log.format, config.log.level, migration=config.migration, role="shard")
+    config = load(config_path, table)
+    log.configure(config.log.format, config.log.level, migration=config.migration, table=table, role="shard")
     requests = open(0, encoding="utf-8", buffering=PIPE_BYTES, newline="\n")  # noqa: SIM115  lives as long as we do
     KCLProcess(OrDie(LazyProcessor(parts(config), generation)), requests, protocol, sys.stderr).run()
 
@@ -135,7 +135,7 @@ def _first(known: Parts, generation: int, shard: str) -> ShardState:
     """The state of a shard that began after the anchor."""
     migration = known.control.get("migration", Migration)
     if migration is None:
-        raise StateMissing(f"shard {shard} started, but migration {known.config.migration!r} was never anchored")
+        raise StateMissing(f"shard {shard} started, but migration {known.config.name!r} was never anchored")
     if migration[0].generation != generation:
         raise StateMissing(f"shard {shard} is of generation {generation}, which a resync has put an end to")
     stream = shards.describe(known.streams, migration[0].stream_arn)
@@ -145,4 +145,4 @@ def _first(known: Parts, generation: int, shard: str) -> ShardState:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import structlog
 
+from daemon import aws
 from daemon import log as logs
 from daemon.app import Parts
+from daemon.aws import Place
 from daemon.config import Config
 from daemon.control import Migration
 from daemon.java import jars
@@ -17,7 +19,7 @@ from daemon.java.compile import compiled
 from daemon.java.jars import JarProgress
 from daemon.java.jre import java
 from daemon.kcl.jvm import StreamsDaemon, java_flags
-from daemon.kcl.properties import KclSettings, render
+from daemon.kcl.properties import KclSettings, KclSide, render
 
 log = structlog.get_logger()
 
@@ -34,7 +36,7 @@ def kcl_daemon(known: Parts, config_path: Path) -> StreamsDaemon:
     """Start the KCL. Raises NotAnchored, JarsUnavailable, JavaMissing, UnusableSetting, ClientError."""
     found = known.control.get("migration", Migration)
     if found is None or not found[0].stream_arn:
-        raise NotAnchored(f"migration {known.config.migration!r} has no anchor yet")
+        raise NotAnchored(f"migration {known.config.name!r} has no anchor yet")
     settings = kcl_settings(known.config, found[0].stream_arn, found[0].generation, config_path)
     text = render(settings)
     # A folder of our own: under a name that others can guess, they could put a file with another executable.
@@ -72,11 +74,12 @@ def kcl_settings(config: Config, stream_arn: str, generation: int, config_path: 
     failover_millis = tail.failover_seconds * 1000
     return KclSettings(
         stream_arn=stream_arn,
-        application_name=application_name(config.migration, stream_arn, generation),
+        application_name=application_name(config.name, stream_arn, generation),
         worker_id=worker_id(config),
-        region=config.source.region,
-        executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path), str(generation)),
-        endpoint_url=config.source.endpoint_url,
+        stream=_side(aws.stream(config)),
+        leases=_side(aws.state(config)),
+        executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path), str(generation), config.source.table),
+        session_name=aws.source(config).access.session_name,
         failover_millis=failover_millis,
         # One setting says how patient the replicas are with each other; with its default of 10 s these are
         # KclSettings' own defaults. Each turn of the assignment reads two small tables.
@@ -85,6 +88,18 @@ def kcl_settings(config: Config, stream_arn: str, generation: int, config_path: 
         leader_heartbeat_millis=failover_millis // 2,
         idle_millis=tail.idle_millis,
         shard_audit_millis=tail.shard_audit_seconds * 1000,
+    )
+
+
+def _side(place: Place) -> KclSide:
+    asker = place.access
+    return KclSide(
+        region=place.region,
+        endpoint_url=place.endpoint_url,
+        role_arn=asker.role_arn,
+        external_id=asker.external_id,
+        sts_region=asker.region,
+        sts_endpoint_url=asker.sts_endpoint_url,
     )
 
 

@@ -41,6 +41,11 @@ class Backfill(msgspec.Struct, frozen=True):
     items_done: int
     items_per_second: float
     eta_seconds: float | None
+    items_estimated: bool = False  # items_total is an estimate: some sources cannot tell before their end
+    applied: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    bytes_read: int = 0
 
 
 class Tail(msgspec.Struct, frozen=True):
@@ -78,6 +83,8 @@ class Document(msgspec.Struct, frozen=True):
     tail: Tail
     dead_letters: DeadLetterCounts
     conditions: list[Condition]
+    table: str = ""  # the source's
+    tables: tuple["Document", ...] = ()  # of a migration of several: each by itself, in the order of the configuration
 
 
 class Progress(NamedTuple):
@@ -89,7 +96,9 @@ class Progress(NamedTuple):
     letters: Mapping[str, int]
 
 
-def document(name: str, migration: Migration, seen: Observation, limits: Limits, progress: Progress) -> Document:
+def document(
+    name: str, migration: Migration, seen: Observation, limits: Limits, progress: Progress, table: str = ""
+) -> Document:
     """Pure: the same observations give the same document."""
     lag = cutover.lag_seconds(migration, seen)
     conditions = cutover.conditions(migration, seen, limits)
@@ -111,24 +120,26 @@ def document(name: str, migration: Migration, seen: Observation, limits: Limits,
             proof="heartbeat",
             round=progress.proof_round,
         ),
-        backfill=_backfill(seen, progress.items_per_second),
+        backfill=_backfill(migration, seen, progress.items_per_second),
         tail=progress.tail,
         dead_letters=DeadLetterCounts(**progress.letters),
         conditions=conditions,
+        table=table,
     )
 
 
 def _sentence(migration: Migration, conditions: list[Condition]) -> str:
     """Why it is where it is: the decision's sentence, or what is waited for now, with today's figures."""
     failed = next((condition for condition in conditions if not condition.status), None)
-    if migration.phase is not Phase.REPLICATING or failed is None:
+    waits = migration.phase is Phase.REPLICATING or (migration.pending and migration.phase is Phase.ANCHORED)
+    if not waits or failed is None:
         return migration.message
     return f"waiting for {failed.type}: {failed.message}"
 
 
-def _backfill(seen: Observation, per_second: float) -> Backfill:
+def _backfill(migration: Migration, seen: Observation, per_second: float) -> Backfill:
     left = seen.items_total - seen.items_done
-    eta = left / per_second if per_second > 0 and left else (0.0 if not left else None)
+    eta = left / per_second if per_second > 0 and left else (0.0 if not (left or migration.pending) else None)
     return Backfill(
         parts_total=seen.parts_total,
         parts_done=seen.parts_done,
@@ -136,6 +147,11 @@ def _backfill(seen: Observation, per_second: float) -> Backfill:
         items_done=seen.items_done,
         items_per_second=round(per_second, 1),
         eta_seconds=round(eta, 1) if eta is not None else None,
+        items_estimated=seen.estimated,
+        applied=seen.applied,
+        rejected=seen.rejected,
+        skipped=seen.skipped,
+        bytes_read=seen.bytes_read,
     )
 
 

@@ -19,7 +19,7 @@ from daemon.demo.servers.dynamodb_local import DynamoDbLocal
 from daemon.java import compile as compiler
 from daemon.java import jars
 from daemon.kcl.jvm import EXIT_FAILED, EXIT_GAP, StreamsDaemon
-from daemon.kcl.properties import KclSettings, render
+from daemon.kcl.properties import KclSettings, KclSide, render
 from daemon.kcl.start import LAUNCHER, command
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
@@ -50,14 +50,20 @@ class Tail:
         self.daemon = StreamsDaemon(self.command(**changes), {})
 
     def command(self, **changes):
+        side = KclSide(region="us-east-1", endpoint_url=self.server.endpoint_url)
         settings = KclSettings(
             stream_arn=self.arn,
             application_name="probe",
             worker_id="worker",
-            region="us-east-1",
             executable=(sys.executable, str(PROBE), str(self.folder / "seen.jsonl")),
-            endpoint_url=self.server.endpoint_url,
-            **{"failover_millis": 5000, "shard_audit_millis": 5000, "lease_assignment_millis": 1000, **changes},
+            **{
+                "stream": side,
+                "leases": side,
+                "failover_millis": 5000,
+                "shard_audit_millis": 5000,
+                "lease_assignment_millis": 1000,
+                **changes,
+            },
         )
         properties = self.folder / "kcl.properties"
         properties.write_text(render(settings))

@@ -78,7 +78,7 @@ class Checks:
 
     def published(self, service):
         """After each turn of a replica."""
-        document = service._published
+        document = service.published
         if document is None:
             return
         if document.ready.readers and document.dead_letters.open:
@@ -154,7 +154,7 @@ class Checks:
         """True when some replica says that readers may switch, with all that was written in the target."""
         for replica in self.world.replicas:
             service = replica.service
-            document = service._published if service is not None else None
+            document = service.published if service is not None else None
             if document is not None and service._leading and document.ready.readers:
                 return self.proven > self.world.stopped_at
         return False
@@ -165,5 +165,5 @@ class Checks:
 
     def last_message(self):
         """What the service says about why it is not ready."""
-        found = [r.service._published.message for r in self.world.replicas if r.service and r.service._published]
+        found = [r.service.published.message for r in self.world.replicas if r.service and r.service._published]
         return found[-1] if found else "nothing was published"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import ConfigurationError, load
+from daemon.config import ConfigurationError, load, load_all
 from sinks.cassandra.options import CassandraOptions
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.jsonl.options import JsonlOptions
@@ -96,3 +96,93 @@ def test_a_lag_limit_below_what_heartbeats_can_prove_is_refused(tmp_path):
 def test_the_example_that_ships_is_a_good_file():
     example = Path(__file__).parent.parent.parent / "deploy" / "moveout.example.yaml"
     assert load(example).migration
+
+
+SEVERAL = """
+migration: shop
+source: {region: eu-west-1}
+backfill: {workers: 3}
+dead_letters: {to: /letters}
+target: {kind: dynamodb, region: us-east-1}
+tables:
+  - source: {table: orders}
+    target: {table: orders-moved}
+    backfill: {manifest: "s3://b/o/AWSDynamoDB/01/manifest-summary.json"}
+  - source: {table: customers}
+    target: {table: customers-moved}
+    backfill: {from: scan, workers: 1}
+"""
+
+
+def test_several_tables_share_what_is_said_once_and_may_differ(tmp_path):
+    orders, customers = load_all(written(tmp_path, SEVERAL))
+    assert (orders.name, customers.name) == ("shop.orders", "shop.customers")
+    assert (orders.backfill.workers, customers.backfill.workers) == (3, 1)
+    assert (orders.backfill.from_, customers.backfill.from_) == ("s3-export", "scan")
+    assert orders.target.region == customers.target.region == "us-east-1"
+
+
+def test_one_of_several_tables_is_chosen_by_name(tmp_path):
+    path = written(tmp_path, SEVERAL)
+    assert load(path, "customers").name == "shop.customers"
+    with pytest.raises(ConfigurationError, match="choose one with --table: orders, customers"):
+        load(path)
+    with pytest.raises(ConfigurationError, match="no table 'order'; it moves orders, customers"):
+        load(path, "order")
+
+
+def test_a_table_keeps_its_records_apart_from_the_others_and_alone_under_the_migrations_name(tmp_path):
+    assert load(written(tmp_path, GOOD)).name == "orders"
+    orders, customers = load_all(
+        written(
+            tmp_path,
+            SEVERAL.replace("dead_letters: {to: /letters}\n", "").replace(
+                "from: scan, workers: 1", 'manifest: "s3://b/c/AWSDynamoDB/01/manifest-summary.json"'
+            ),
+        )
+    )
+    assert orders.dead_letters_to == "s3://b/moveout/shop/orders/dead-letters"
+    assert customers.dead_letters_to == "s3://b/moveout/shop/customers/dead-letters"
+
+
+def test_two_moves_from_or_into_one_table_are_refused(tmp_path):
+    twice = SEVERAL.replace("source: {table: customers}", "source: {table: orders}")
+    with pytest.raises(ConfigurationError, match="'orders' is the source of two"):
+        load_all(written(tmp_path, twice))
+    with pytest.raises(ConfigurationError, match="'orders-moved' is the target of two"):
+        load_all(written(tmp_path, SEVERAL.replace("customers-moved", "orders-moved")))
+
+
+def test_a_fault_of_one_table_is_told_with_its_place_and_one_of_all_tables_once(tmp_path):
+    text = SEVERAL.replace("table: customers-moved", "tabel: customers-moved").replace(
+        "migration: shop", "migration: S"
+    )
+    with pytest.raises(ConfigurationError) as told:
+        load_all(written(tmp_path, text))
+    assert "tables.1.target.tabel: is not a known option" in str(told.value)
+    assert str(told.value).count("migration:") == 1
+
+
+def test_a_mode_without_backfill_needs_no_export_and_any_other_says_what_may_be_given(tmp_path):
+    tail = GOOD.replace('backfill: {manifest: "s3://b/p/AWSDynamoDB/01/manifest-summary.json"}', "mode: tail")
+    config = load(written(tmp_path, tail + "dead_letters: {to: /letters}\n"))
+    assert (config.loads, config.tails) == (False, True)
+    with pytest.raises(ConfigurationError, match=r"or its export_arn, or export\.bucket"):
+        load(written(tmp_path, tail.replace("mode: tail", "mode: backfill")))
+
+
+@pytest.mark.parametrize(
+    ("backfill", "why"),
+    [
+        ('{manifest: "s3://b/p/AWSDynamoDB/01/manifest-summary.json", export: {bucket: exports}}', "one export at a"),
+        ("{from: files}", "needs files.location"),
+        ('{from: files, files: {location: "s3://b/old/"}}', "as_of is missing"),
+        ("{from: scan, scan: {read_percent: 10, read_units_per_second: 5}}", "not both"),
+        ('{export: {bucket: exports}, windows: ["s3://b/p/manifest-summary.json"]}', "give its manifest too"),
+        ("{from: scan}", "dead_letters.to is missing"),
+    ],
+)
+def test_ways_in_that_contradict_each_other_are_refused_with_the_reason(tmp_path, backfill, why):
+    text = GOOD.replace('{manifest: "s3://b/p/AWSDynamoDB/01/manifest-summary.json"}', backfill)
+    with pytest.raises(ConfigurationError, match=why):
+        load(written(tmp_path, text))

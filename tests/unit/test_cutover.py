@@ -100,3 +100,35 @@ def test_a_failed_part_is_the_reason_that_the_backfill_is_not_complete():
 def test_an_outage_is_named_before_the_lag_that_it_causes():
     away = decide(ready(), after(60, applied_through=900.0, trouble="no node answers"), LIMITS)
     assert away.message == "TargetAvailable does not hold: no node answers"
+
+
+def test_a_backfill_without_a_tail_ends_loaded_and_never_says_that_readers_may_switch():
+    only = Migration(phase=Phase.BACKFILLING, mode="backfill", settled=True, parts=2)
+    loaded = decide(only, SEEN, LIMITS)
+    assert loaded.phase is Phase.LOADED
+    assert "nothing that is written from now on" in loaded.message
+    later = decide(loaded, after(1000), LIMITS)
+    assert (later.phase, later.ready_since) == (Phase.LOADED, None)
+    assert [c.type for c in conditions(loaded, SEEN, LIMITS)] == [
+        "BackfillComplete",
+        "DeadLettersResolved",
+        "TargetAvailable",
+    ]
+
+
+def test_a_tail_without_a_backfill_has_nothing_to_load_and_replicates_at_once():
+    seen = SEEN._replace(parts_total=0, parts_done=0, items_total=0, items_done=0)
+    tail = Migration(phase=Phase.ANCHORED, mode="tail")
+    assert decide(tail, seen, LIMITS).phase is Phase.REPLICATING
+
+
+def test_a_tail_that_a_resync_gave_parts_to_loads_them_first():
+    tail = Migration(phase=Phase.ANCHORED, mode="tail", parts=2)
+    assert decide(tail, SEEN._replace(parts_done=0), LIMITS).phase is Phase.BACKFILLING
+
+
+def test_a_total_that_is_an_estimate_is_told_as_one():
+    seen = SEEN._replace(parts_done=0, items_done=3, estimated=True)
+    loading = decide(Migration(phase=Phase.ANCHORED, parts=2), seen, LIMITS)
+    assert loading.message == "loading about 7 items in 2 parts"
+    assert conditions(loading, seen, LIMITS)[0].message == "3 of about 7 items in 0 of 2 parts"

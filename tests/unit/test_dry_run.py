@@ -68,6 +68,12 @@ def test_a_relative_folder_is_taken_from_where_one_stands(tmp_path):
     assert target(CONFIG, "memory") is None
 
 
+def test_of_several_tables_each_has_its_own_folder():
+    one = CONFIG.model_copy(update={"one_of": 2})
+    assert target(one, "jsonl:/lines/").to == "/lines/orders"
+    assert target(one, "jsonl:s3://b").to == "s3://b/orders"
+
+
 def test_what_is_no_item_is_rejected_and_told():
     good, bad = Change(Key("a"), 1, Item(b'{"id":{"S":"a"}}')), Change(Key("b"), 1, Item(b'{"id":{"N":"b"}}'))
     (rejection,) = Checking().apply([good, bad, Change(Key("c"), 1, None)])

@@ -1,6 +1,6 @@
 import pytest
 
-from daemon.kcl.properties import KclSettings, UnusableSetting, render
+from daemon.kcl.properties import KclSettings, KclSide, UnusableSetting, render
 from daemon.kcl.start import application_name
 
 ARN = "arn:aws:dynamodb:eu-west-1:1:table/orders/stream/2026-11-21T05:06:06.288"
@@ -11,7 +11,8 @@ def settings(**changes):
         "stream_arn": ARN,
         "application_name": "moveout-orders",
         "worker_id": "pod-0",
-        "region": "eu-west-1",
+        "stream": KclSide(region="eu-west-1"),
+        "leases": KclSide(region="eu-west-1"),
         "executable": ("/venv/bin/python", "-m", "daemon.kcl.shard", "/etc/moveout.yaml"),
     }
     return KclSettings(**{**known, **changes})
@@ -31,9 +32,28 @@ def test_reading_begins_at_the_horizon_and_never_at_the_latest_record():
     assert parsed(render(settings()))["initialPositionInStream"] == "TRIM_HORIZON"
 
 
-def test_an_endpoint_is_given_only_where_one_is_set():
-    assert "dynamoDBEndpoint" not in parsed(render(settings()))
-    assert parsed(render(settings(endpoint_url="http://127.0.0.1:1")))["dynamoDBEndpoint"] == "http://127.0.0.1:1"
+def test_an_endpoint_is_given_only_where_one_is_set_and_each_side_has_its_own():
+    assert not [name for name in parsed(render(settings())) if "Endpoint" in name]
+    told = parsed(render(settings(stream=KclSide(region="eu-west-1", endpoint_url="http://127.0.0.1:1"))))
+    assert told["streamEndpoint"] == "http://127.0.0.1:1"
+    assert "leasesEndpoint" not in told
+
+
+def test_each_side_takes_its_own_role_and_one_without_a_role_asks_sts_for_nothing():
+    told = parsed(render(settings(stream=KclSide(region="eu-west-1", role_arn="arn:r", external_id="x"))))
+    assert {name: value for name, value in told.items() if name.startswith(("stream", "leases"))} == {
+        "streamName": ARN,
+        "streamRegion": "eu-west-1",
+        "streamRoleArn": "arn:r",
+        "streamExternalId": "x",
+        "streamStsRegion": "eu-west-1",
+        "leasesRegion": "eu-west-1",
+    }
+
+
+def test_a_line_break_in_a_side_is_refused_too():
+    with pytest.raises(UnusableSetting, match=r"leases\.endpoint_url.*line break"):
+        render(settings(leases=KclSide(region="eu-west-1", endpoint_url="http://a\nstreamRoleArn=b")))
 
 
 def test_no_value_is_one_that_the_kcl_takes_for_its_own_default():

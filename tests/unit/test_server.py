@@ -27,7 +27,7 @@ def published(*, ready=True, now=None, phase=Phase.REPLICATING):
     migration = Migration(
         phase=phase, message="all is well", ready_since=now - 5 if ready else None, caught_up_since=now - 9
     )
-    return document("orders", migration, seen, Limits(5, 3), Progress(3, 100.0, TAIL, LETTERS))
+    return document("orders", migration, seen, Limits(5, 3), Progress(3, 100.0, TAIL, LETTERS), "customers")
 
 
 class Served:
@@ -100,19 +100,19 @@ def test_metrics_tell_lag_phase_conditions_and_restarts(served):
     served.document = published()
     _, text = served.get("/metrics")
     for line in (
-        'moveout_lag_seconds{migration="orders"} 1.0',
-        'moveout_ready{migration="orders"} 1.0',
-        'moveout_phase{migration="orders",phase="replicating"} 1.0',
-        'moveout_condition{condition="CaughtUp",migration="orders"} 1.0',
+        'moveout_lag_seconds{migration="orders",table="customers"} 1.0',
+        'moveout_ready{migration="orders",table="customers"} 1.0',
+        'moveout_phase{migration="orders",phase="replicating",table="customers"} 1.0',
+        'moveout_condition{condition="CaughtUp",migration="orders",table="customers"} 1.0',
         'moveout_process_restarts_total{process="kcl"} 3.0',
-        'moveout_stream_records_total{migration="orders"} 10.0',
+        'moveout_stream_records_total{migration="orders",table="customers"} 10.0',
     ):
         assert line in text
 
 
 def test_lag_without_a_bound_is_infinite_in_metrics_and_null_in_json(served):
     served.document = published(phase=Phase.BACKFILLING, ready=False)
-    assert 'moveout_lag_seconds{migration="orders"} +Inf' in served.get("/metrics")[1]
+    assert 'moveout_lag_seconds{migration="orders",table="customers"} +Inf' in served.get("/metrics")[1]
     assert json.loads(served.get("/v1/migration")[1])["lag"]["seconds"] is None
 
 

@@ -1,42 +1,36 @@
-import java.net.URI;
 import java.time.Duration;
-import software.amazon.awssdk.auth.credentials.AwsCredentialsProvider;
-import software.amazon.awssdk.awscore.client.builder.AwsClientBuilder;
 import software.amazon.awssdk.awscore.retry.AwsRetryStrategy;
-import software.amazon.awssdk.regions.Region;
 import software.amazon.awssdk.retries.api.BackoffStrategy;
 import software.amazon.awssdk.services.cloudwatch.CloudWatchAsyncClient;
 import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
 import software.amazon.awssdk.services.dynamodb.streams.DynamoDbStreamsClient;
 
-/** The AWS clients, all on one region, one set of credentials and, for stand-ins, one endpoint. */
+/** The AWS clients: the stream is of one side, what the KCL remembers of the other. */
 final class Clients {
     private static final int ATTEMPTS = 10;
 
-    private final Region region;
-    private final AwsCredentialsProvider credentials;
-    private final String endpoint;
+    private final Side stream;
+    private final Side leases;
 
-    Clients(Region region, AwsCredentialsProvider credentials, String endpoint) {
-        this.region = region;
-        this.credentials = credentials;
-        this.endpoint = endpoint;
+    Clients(Side stream, Side leases) {
+        this.stream = stream;
+        this.leases = leases;
     }
 
     /** For the lease tables. */
     DynamoDbAsyncClient dynamoDb() {
-        return on(DynamoDbAsyncClient.builder()).build();
+        return leases.on(DynamoDbAsyncClient.builder()).build();
     }
 
     /** Demanded by the KCL; never called while its metrics are off. */
     CloudWatchAsyncClient cloudWatch() {
-        return on(CloudWatchAsyncClient.builder()).build();
+        return leases.on(CloudWatchAsyncClient.builder()).build();
     }
 
     /** For the stream itself. */
     DynamoDbStreamsClient streams(String streamArn, long idleMillis) {
         BackoffStrategy backoff = BackoffStrategy.exponentialDelay(Duration.ofMillis(100), Duration.ofSeconds(10));
-        return on(DynamoDbStreamsClient.builder())
+        return stream.on(DynamoDbStreamsClient.builder())
                 .overrideConfiguration(options -> options
                         .retryStrategy(AwsRetryStrategy.standardRetryStrategy().toBuilder()
                                 .maxAttempts(ATTEMPTS).throttlingBackoffStrategy(backoff).build())
@@ -44,10 +38,5 @@ final class Clients {
                         .addExecutionInterceptor(new LocalArn(streamArn))
                         .addExecutionInterceptor(new EmptyPagePause(idleMillis)))
                 .build();
-    }
-
-    private <B extends AwsClientBuilder<B, ?>> B on(B builder) {
-        builder.region(region).credentialsProvider(credentials);
-        return endpoint == null ? builder : builder.endpointOverride(URI.create(endpoint));
     }
 }

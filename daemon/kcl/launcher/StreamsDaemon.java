@@ -8,8 +8,6 @@ import java.util.Collections;
 import java.util.Properties;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import software.amazon.awssdk.auth.credentials.AwsCredentialsProvider;
-import software.amazon.awssdk.regions.Region;
 import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
 import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
 import software.amazon.kinesis.common.ConfigsBuilder;
@@ -42,12 +40,11 @@ public final class StreamsDaemon {
         MultiLangDaemonConfig multiLang = new MultiLangDaemonConfig(arguments[0]);
         MultiLangDaemonConfiguration parsed = multiLang.getMultiLangDaemonConfiguration();
         String streamArn = parsed.getStreamName(); // `streamArn` would be validated as a Kinesis ARN
-        Region region = Region.of(ours.getProperty("regionName"));
-        Clients clients = new Clients(region, parsed.getKinesisCredentialsProvider().build(AwsCredentialsProvider.class),
-                ours.getProperty("dynamoDBEndpoint"));
+        Side stream = Side.of(ours, "stream");
+        Clients clients = new Clients(stream, Side.of(ours, "leases"));
         DynamoDbAsyncClient dynamoDb = clients.dynamoDb();
         AmazonDynamoDBStreamsAdapterClient adapter = new AmazonDynamoDBStreamsAdapterClient(
-                clients.streams(streamArn, KclConfigs.number(ours, "idleMillis")), region);
+                clients.streams(streamArn, KclConfigs.number(ours, "idleMillis")), stream.region);
         // The adapter's default skips lost records with a mere warning. GapDetector is quicker; this makes sure.
         adapter.setSkipRecordsBehavior(SkipRecordsBehavior.KCL_RETRY);
         ConfigsBuilder builder = new ConfigsBuilder(

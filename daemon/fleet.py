@@ -1,0 +1,149 @@
+"""`moveout run`: one loop over the tables of a migration, with one server and one signal. PID 1 of the container."""
+
+import os
+import signal as signals
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from daemon import metrics, server
+from daemon.app import Parts
+from daemon.clock import SYSTEM
+from daemon.config import Config
+from daemon.control import Control
+from daemon.kcl.start import worker_id
+from daemon.leader import Leadership
+from daemon.metrics import ProcessHealth
+from daemon.phase import Phase
+from daemon.preflight import CheckFailed
+from daemon.service import Service
+from daemon.signal import file
+from daemon.signal.document import Document
+from daemon.signal.whole import whole
+
+log = structlog.get_logger()
+
+TURN_SECONDS = 0.5
+
+
+def leadership(known: Parts) -> Leadership:
+    """One lease for all tables of the migration: whoever leads, leads all of them."""
+    control = Control(known.control_client, known.config.control.table, known.config.migration)
+    return Leadership(control, worker_id(known.config), known.clock.time)
+
+
+class Fleet:
+    """All tables of one migration, in one replica. `config` is any table's: what is read of it is the same in all."""
+
+    def __init__(self, config: Config, make: Callable[[Callable[[Service], bool]], Sequence[Service]]) -> None:
+        self._config = config
+        self._stop = threading.Event()
+        self._looped_at = SYSTEM.monotonic()
+        self._waiting: list[Service] = []  # not begun yet
+        self.tables = make(self.may_load)
+
+    def may_load(self, table: Service) -> bool:
+        """True for the first few that load, in the order of the configuration."""
+        loading = [one for one in self.tables if one.phase is Phase.BACKFILLING]
+        return table in loading[: self._config.backfill.tables_at_once]
+
+    def run(self) -> None:
+        """Until SIGTERM, or until all is loaded where nothing is tailed. Raises CheckFailed, ListenFailed."""
+        for name in (signals.SIGTERM, signals.SIGINT):
+            signals.signal(name, lambda *_: self._end())
+        view = server.View(
+            self.document,
+            self._not_ready,
+            lambda: self._looped_at,
+            metrics.registry(self.document, self._health),
+        )
+        with server.serving(view, self._config.server.host, self._config.server.port):
+            log.info("service_started", listen=self._config.server.listen, pid=os.getpid(), tables=len(self.tables))
+            try:
+                self._prepare()
+                while not (self._finished() or self._stop.wait(TURN_SECONDS)):
+                    self.turn()
+            finally:
+                for table in self.tables:
+                    table.end()
+                log.info("service_stopped")
+        self._refuse_open_letters()
+
+    def _prepare(self) -> None:
+        """What must be there before anything is touched: of all tables, before the first is anchored."""
+        refused = []
+        for table in self.tables:
+            with bound_contextvars(table=table.table):
+                try:
+                    table.prepare()
+                    if len(self.tables) > 1:  # one alone is checked by its anchor
+                        table.check()
+                except CheckFailed as error:
+                    refused.append(f"{table.table}: {error}" if len(self.tables) > 1 else str(error))
+        if refused:
+            raise CheckFailed("\n".join(refused))
+        self._waiting = list(self.tables)
+
+    def turn(self) -> None:
+        """One turn of each table. Raises CheckFailed when one cannot begin."""
+        self._looped_at = SYSTEM.monotonic()
+        for table in self.tables:
+            if self._stop.is_set():
+                return
+            with bound_contextvars(table=table.table):
+                if table not in self._waiting:
+                    table.turn()
+                elif table.begun():
+                    self._waiting.remove(table)
+                else:
+                    log.info("waiting_for_leader", hint="another replica anchors the migration")
+        published = self.document()
+        if published is not None and self._config.signal.file is not None and self._leads():
+            file.publish(self._config.signal.file, published)
+
+    def document(self) -> Document | None:
+        """What all tables published, as one; None until each has."""
+        known = [table.published for table in self.tables]
+        documents = [one for one in known if one is not None]
+        return whole(self._config.migration, documents) if len(documents) == len(known) else None
+
+    def _leads(self) -> bool:
+        return all(table.health().leader for table in self.tables)
+
+    def _end(self) -> None:
+        self._stop.set()
+        for table in self.tables:
+            table.stop()
+
+    def _finished(self) -> bool:
+        """True when every table is loaded, and none is tailed."""
+        published = self.document()
+        return published is not None and all(table.phase is Phase.LOADED for table in self.tables)
+
+    def _refuse_open_letters(self) -> None:
+        published = self.document()
+        open_letters = published.dead_letters.open if published and self._finished() else 0
+        if open_letters:
+            raise CheckFailed(
+                f"all is loaded but {open_letters} item(s) that the target refuses: `moveout dead-letter list` says why"
+            )
+
+    def _health(self) -> ProcessHealth:
+        each = [table.health() for table in self.tables]
+        return ProcessHealth(
+            leader=all(one.leader for one in each),
+            jvm_restarts=sum(one.jvm_restarts for one in each),
+            worker_restarts=sum(one.worker_restarts for one in each),
+            observed_at=min(one.observed_at for one in each),
+        )
+
+    def _not_ready(self) -> str | None:
+        """Why this replica does not carry data; None when it does."""
+        each = ((table.table, table.not_ready()) for table in self.tables)
+        reasons = [(name, why) for name, why in each if why is not None]
+        if not reasons:
+            return None
+        name, why = reasons[0]
+        return why if len(self.tables) == 1 else f"{name}: {why}"

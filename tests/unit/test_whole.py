@@ -1,0 +1,75 @@
+import msgspec
+import pytest
+
+from daemon.control import Migration
+from daemon.cutover import Limits, Observation
+from daemon.phase import Phase
+from daemon.signal.document import Document, Progress, Tail, document
+from daemon.signal.whole import whole
+
+NOW = 1_700_000_000.0
+LETTERS = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
+
+
+def table(name, *, ready=True, phase=Phase.REPLICATING, lag=1.0, letters=0, items=(7, 7), gap=None):
+    dead_letter = f"{letters} wait" if letters else None
+    through = NOW - lag if phase is Phase.REPLICATING else None
+    seen = Observation(NOW, 2, 2, items[1], items[0], None, through, "round 3", None, dead_letter)
+    migration = Migration(phase=phase, message=f"of {name}", ready_since=NOW - 5 if ready else None, gap=gap)
+    progress = Progress(3, 10.0, Tail(1, 2, 3, 4, 5, 6, 7), {**LETTERS, "open": letters})
+    return document(f"shop.{name}", migration, seen, Limits(5, 3), progress, name)
+
+
+def test_a_migration_of_one_table_is_that_tables_document():
+    alone = table("orders")
+    assert whole("shop", [alone]) is alone
+
+
+def test_all_tables_ready_is_the_one_ready_of_the_migration():
+    both = whole("shop", [table("orders"), table("customers")])
+    assert (both.migration, both.ready.readers, both.message) == ("shop", True, "ready: all 2 tables are")
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        {"ready": False, "phase": Phase.BACKFILLING},
+        {"ready": False, "letters": 1},
+        {"ready": False, "phase": Phase.NEEDS_RESYNC, "gap": "trimmed"},
+        {"ready": False, "phase": Phase.LOADED},
+    ],
+    ids=["backfilling", "dead letter", "gap", "no tail"],
+)
+def test_one_table_that_is_not_ready_keeps_the_whole_from_it_and_is_named(late):
+    both = whole("shop", [table("orders"), table("customers", **late)])
+    assert not both.ready.readers
+    assert both.ready.since is None
+    assert both.phase is late.get("phase", Phase.REPLICATING)
+    assert "customers" in both.message
+
+
+def test_lag_is_the_longest_and_without_a_bound_as_soon_as_one_is():
+    assert whole("shop", [table("a", lag=1.0), table("b", lag=4.0)]).lag.seconds == 4.0
+    loading = table("b", ready=False, phase=Phase.BACKFILLING)
+    unbounded = whole("shop", [table("a"), loading])
+    assert (unbounded.lag.seconds, unbounded.lag.applied_through) == (None, None)
+
+
+def test_counts_are_sums_and_the_time_left_is_of_what_is_left_in_all():
+    both = whole("shop", [table("a", items=(5, 10)), table("b", items=(10, 20), letters=2)])
+    assert (both.backfill.items_done, both.backfill.items_total, both.backfill.eta_seconds) == (15, 30, 0.8)
+    assert both.tail == Tail(2, 4, 6, 8, 10, 12, 14)
+    assert both.dead_letters.open == 2
+
+
+def test_a_condition_that_fails_for_one_table_fails_and_names_it():
+    both = whole("shop", [table("a"), table("b", ready=False, letters=1)])
+    failed = [condition for condition in both.conditions if not condition.status]
+    assert [(condition.type, condition.message) for condition in failed] == [("DeadLettersResolved", "b: 1 wait")]
+
+
+def test_it_expires_with_the_oldest_and_reads_back_as_a_client_reads_it():
+    old = msgspec.structs.replace(table("a"), ready=msgspec.structs.replace(table("a").ready, valid_until="2020"))
+    both = whole("shop", [old, table("b")])
+    assert both.ready.valid_until == "2020"
+    assert msgspec.json.decode(msgspec.json.encode(both), type=Document) == both
