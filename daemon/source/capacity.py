@@ -1,0 +1,76 @@
+"""What a table can read per second, and how much of it a scan may take. Pure.
+
+A read unit is 4 KB read strongly consistently, or 8 KB eventually (AWS developer guide, "Read/write capacity modes").
+Shapes: API reference, TableDescription. On-demand maximum and warm throughput are coded from it and were not run:
+DynamoDB Local tells neither.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from daemon.control import Settings
+from daemon.sections import Scan
+
+# Nothing is set: the application keeps three quarters of what its table can do.
+PERCENT_DEFAULT = 25.0
+
+
+class CapacityUnknown(Exception):
+    """A percentage is asked for, and the table does not tell of what. The message says what to set instead."""
+
+
+class Capacity(NamedTuple):
+    """Read units per second of a table, None where it tells none, and where the figure is from."""
+
+    units: float | None
+    told: str
+
+
+class Allowed(NamedTuple):
+    """Read units per second of a whole scan, None for no limit, and why so, in words."""
+
+    units: float | None
+    why: str
+
+
+def of_table(description: Mapping[str, Any]) -> Capacity:
+    """The capacity as DescribeTable tells it."""
+    billing = description.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
+    provisioned = description.get("ProvisionedThroughput", {}).get("ReadCapacityUnits", 0)
+    if billing == "PROVISIONED" and provisioned > 0:
+        return Capacity(float(provisioned), "provisioned")
+    # -1 takes a maximum away again.
+    highest = description.get("OnDemandThroughput", {}).get("MaxReadRequestUnits", 0)
+    warm = description.get("WarmThroughput", {}).get("ReadUnitsPerSecond", 0)
+    known = {units: told for units, told in ((warm, "warm throughput"), (highest, "on-demand maximum")) if units > 0}
+    if not known:
+        return Capacity(None, "the table is on demand and tells neither a maximum nor its warm throughput")
+    return Capacity(float(min(known)), f"on demand: its {known[min(known)]}")
+
+
+def allowed(scan: Scan, settings: Settings, capacity: Capacity) -> Allowed:
+    """How much the scan may take, all workers together: what a person has set goes before the configuration.
+
+    Raises CapacityUnknown for a percentage of nothing.
+    """
+    if settings.read_units_per_second is not None:
+        return Allowed(settings.read_units_per_second, "set by `moveout set backfill.read_units`")
+    if settings.read_percent is not None:
+        return _percent(settings.read_percent, capacity, "set by `moveout set backfill.read_percent`")
+    if scan.read_units_per_second is not None:
+        return Allowed(scan.read_units_per_second, "backfill.scan.read_units_per_second")
+    if scan.read_percent is not None:
+        return _percent(scan.read_percent, capacity, "backfill.scan.read_percent")
+    if capacity.units is None:
+        return Allowed(None, capacity.told)
+    return _percent(PERCENT_DEFAULT, capacity, "the default, as nothing is set")
+
+
+def _percent(percent: float, capacity: Capacity, why: str) -> Allowed:
+    if capacity.units is None:
+        raise CapacityUnknown(
+            f"{percent:g} % of the read capacity cannot be told ({why}): {capacity.told}. Set read units per second "
+            "instead: backfill.scan.read_units_per_second, or `moveout set backfill.read_units=…` while it runs"
+        )
+    units = capacity.units * percent / 100
+    return Allowed(units, f"{percent:g} % of {capacity.units:g} units ({capacity.told}); {why}")
