@@ -95,9 +95,11 @@ class Parts:
         """A new sink on the target, not open yet."""
         options = self.config.target
         if isinstance(options, JsonlOptions):
+            from sinks.jsonl import bucket
             from sinks.jsonl.sink import JsonlSink
 
-            return JsonlSink(options, self.keys)
+            as_migration = partial(bucket.connected, session_name=access.session_name(self.config.migration))
+            return JsonlSink(options, self.keys, as_migration)
         create = options.create_table and may_create
         # Imported when needed: a shard process carries one driver, not two.
         if isinstance(options, CassandraOptions):

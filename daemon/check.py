@@ -8,6 +8,7 @@ from daemon import files_plan, identities, preflight
 from daemon.app import Parts
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
+from sinks.jsonl.options import JsonlOptions
 
 
 def check_all(known: Parts) -> list[Finding]:
@@ -51,8 +52,9 @@ def _export(known: Parts) -> str:
 
 
 def _target(known: Parts) -> str:
-    create = known.config.target.create_table
-    return preflight.target(known.sink(may_create=False), will_create=create)
+    target = known.config.target
+    found = preflight.target(known.sink(may_create=False), will_create=target.create_table)
+    return f"{target.to} is there, or can be made" if isinstance(target, JsonlOptions) else found
 
 
 def _letters(known: Parts) -> str:

@@ -34,10 +34,10 @@ _MISCONFIGURED = frozenset(
 )
 
 
-def connected(options: JsonlOptions) -> Any:
-    """A client of the bucket. Nothing is asked yet."""
+def connected(options: JsonlOptions, session_name: str = "moveout") -> Any:
+    """A client of the bucket; `session_name` is what CloudTrail shows of a role. Nothing is asked yet."""
     region = options.region or ""
-    asker = Access("target", region, options.role_arn, options.external_id, options.sts_endpoint_url)
+    asker = Access("target", region, options.role_arn, options.external_id, options.sts_endpoint_url, session_name)
     config = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4})
     return access.client(asker, "s3", region, options.endpoint_url, config)
 

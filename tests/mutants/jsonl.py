@@ -36,7 +36,8 @@ JSONL = (
         "a second sync may succeed without the data of the first",
         FOLDER,
         "        file, self._file = self._file, None\n        if file is None:\n            return\n",
-        "        if self._file is not None:\n            os.ftruncate(self._file, self._size)\n        return\n        file = 0\n",
+        "        if self._file is not None:\n            os.ftruncate(self._file, self._size)\n"
+        "        return\n        file = 0\n",
         IN_FOLDER,
     ),
     Mutant(
