@@ -28,7 +28,6 @@ from daemon.source.pages import Sources, pages
 from sinks.attributes import UnreadableItem
 from sinks.change import Change
 from sinks.jsonl.options import JsonlOptions
-from sinks.jsonl.sink import JsonlSink
 from sinks.sink import Rejection, Sink
 
 MEMORY, JSONL = "memory", "jsonl:"
@@ -118,11 +117,12 @@ def target(config: Config, sink: str) -> JsonlOptions | None:
     )
 
 
-def reading(config: Config) -> Parts:
-    """The parts of a move of which nothing is followed and nothing is written."""
+def reading(config: Config, options: JsonlOptions | None = None) -> Parts:
+    """The parts of a move of which nothing is followed, and nothing is written but lines. Raises CheckFailed."""
     if not config.loads:
         raise CheckFailed("mode is tail: there is nothing to load. Set mode to backfill or backfill-and-tail")
-    known = Parts(config.model_copy(update={"mode": "backfill"}))
+    into = config.target if options is None else options
+    known = Parts(config.model_copy(update={"mode": "backfill", "target": into}))
     known.dynamodb = ReadOnly(known.dynamodb)
     known.control = Control(NoTable(), "", config.name)
     return known
@@ -146,10 +146,10 @@ def run(config: Config, options: JsonlOptions | None, index: int, of: int, conso
     Raises CheckFailed before anything is written, BackfillIncomplete at the end, and what sinks and AWS raise.
     """
     out, err = consoles
-    known = reading(config)
+    known = reading(config, options)
     known_parts = planned(known)
     parts = {name: known_parts[name] for name in backfill.mine(known_parts, index, of)}
-    sink: Sink = Checking() if options is None else JsonlSink(options, known.keys)
+    sink: Sink = Checking() if options is None else known.sink()
     account = Account(parts, known.clock.monotonic, err)
     into = Retrying(sink, on_trouble=account.trouble, wanted=lambda: True, sleep=known.clock.sleep)
     into.open()

@@ -1,9 +1,10 @@
 """Bugs that tools of this kind have had, or that our own first drafts had."""
 
 from mutants.exports import EXPORTS
+from mutants.foreign import FOREIGN
 from mutants.jsonl import JSONL
 from mutants.load import LOAD, SINKS, STATE
 from mutants.order import ORDER, REFUSALS
 from mutants.proof import GAPS, PROOF
 
-MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE, *EXPORTS, *JSONL)
+MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE, *EXPORTS, *FOREIGN, *JSONL)

@@ -93,6 +93,10 @@ class SourceClient(Client):
         item = self._world.source.items.get(request["Key"]["id"]["S"])
         return {"Item": item} if item is not None else {}
 
+    def __getattr__(self, operation):
+        # Not of the store: the operations of exports, in worlds that have them.
+        return getattr(self._world.exports, operation)
+
 
 class SimParts(Parts):
     """The parts of one replica, over the world's stores."""

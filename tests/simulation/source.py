@@ -134,12 +134,13 @@ class Source:
                 shard.closed_at = self.clock.now
                 self._open(shard.name, shard.ranges)
 
-    def full_export(self, store, files=2):
-        """As of now, good to a minute: of each key some state that it had around then. Its manifest's URL."""
-        at = self.clock.now
+    def full_export(self, store, files=2, at=None):
+        """As of now, or of then, good to a minute: of each key some state that it had around it. Its manifest's URL."""
+        latest = 0 if at is None else 50
+        at = at or self.clock.now
         rows = []
         for key in sorted(self.history):
-            image = self._state(key, at + self.chance.uniform(-50, 0))
+            image = self._state(key, at + self.chance.uniform(-50, latest))
             if image is not None:
                 rows.append(image)
         rows += list(self.beats.values())

@@ -32,6 +32,17 @@ def test_no_history_violates_an_invariant(request):
         assert {outcome.kind for outcome in found} == {"cassandra", "dynamodb"}
 
 
+@pytest.mark.timeout(1200)
+def test_a_move_that_asks_for_its_export_itself_violates_no_invariant_whatever_fails():
+    quiet()
+    worlds = [World(seed, managed=True, steps=700) for seed in range(25)]
+    for world in worlds:
+        world.run()
+    asked = [world.exports for world in worlds]
+    assert sum(exports.asked for exports in asked) > sum(len(exports.made) for exports in asked) > len(worlds)
+    assert all(len(exports.made) == len(exports.tokens) for exports in asked)
+
+
 def told(world):
     quiet()
     world.run()

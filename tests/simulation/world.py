@@ -15,6 +15,7 @@ from simulation.checks import Checks, Violation
 from simulation.cql_store import CqlStore
 from simulation.dynamodb_store import DynamoStore
 from simulation.kcl import PAGE_RECORDS, LeaseTables
+from simulation.managed import Exports, asks_for_its_export, attempted_again
 from simulation.replicas import Interruptions, Replica, SimClock, SimParts, SimStore, SimWorker
 from simulation.source import TABLE, Source
 from simulation.targets import SimulatedCassandra, SimulatedDynamoDb
@@ -44,9 +45,23 @@ class World:
     """A whole move, from one seed."""
 
     def __init__(
-        self, seed, *, steps=160, crash_rate=0.004, sink=None, keys=6, fault_rate=None, disaster=None, poison_rate=None
+        self,
+        seed,
+        *,
+        steps=160,
+        crash_rate=0.004,
+        sink=None,
+        keys=6,
+        fault_rate=None,
+        disaster=None,
+        poison_rate=None,
+        managed=False,
     ):
-        """`disaster`: "lose the stream" or "sleep for a day", where the dice shall not choose."""
+        """`disaster`: "lose the stream" or "sleep for a day", where the dice shall not choose.
+
+        `managed`: moveout asks for its export itself.
+        """
+        self.exports = Exports(self) if managed else None
         self.seed, self.disaster, self.poison_rate = seed, disaster, poison_rate or POISON_RATE
         self.chance = random.Random(seed)
         self.clock = SimClock(self.chance)
@@ -212,11 +227,15 @@ class World:
             self._write()
             self.clock.advance(self.chance.choice((0, 0.3, 2)))
         self.clock.advance(200)
-        manifest = self.source.full_export(self.s3)
-        self.config = configuration(self.kind, manifest)
+        self.config = self._configured()
         for _ in range(self.chance.randrange(30)):
             self._write()
             self.clock.advance(self.chance.choice((0, 0.3, 2)))
+
+    def _configured(self):
+        if self.exports is not None:
+            return asks_for_its_export(configuration(self.kind, None))
+        return configuration(self.kind, self.source.full_export(self.s3))
 
     def _adversity(self):
         known = {"lose the stream": self._lose_the_stream, "sleep for a day": self._sleep_for_a_day}
@@ -284,6 +303,8 @@ class World:
             self._heal(known, found[0])
         if found is None or found[0].phase is Phase.CREATED:
             self._export_again()
+        if self.exports is not None and found is not None:
+            attempted_again(known)
         if not self.adverse:
             self.poisonous = False
         if found is not None and self.chance.random() < 0.05:
@@ -296,7 +317,7 @@ class World:
             self.source.enable()
         if refused:
             self.clock.advance(200)
-            self.config = configuration(self.kind, self.source.full_export(self.s3))
+            self.config = self._configured()
             self.said.append("operator: another export")
             self._operator = None
 

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 import zstandard
+from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
+from fakes import ObjectStore
 
+from daemon.control import Part
 from daemon.sections import Files
 from daemon.source.export import ExportUnusable
 from daemon.source.foreign.parts import files_parts, told
@@ -152,12 +156,14 @@ def test_every_format_goes_on_behind_its_position(name):
 
 
 def test_pages_are_bounded_and_their_positions_count_the_items(folder):
-    put(folder, "many", many())
+    put(folder, "many", many(60_000))
     files, (part,) = found(folder)
     read = list(pages(Sources(None, KEYS, files), part))
-    assert len(read) > 1
+    assert len(read) > 3
     assert [int(page.position) for page in read] == [sum(len(p.rows) for p in read[: n + 1]) for n in range(len(read))]
     assert all(page.size_bytes <= 300_000 for page in read)
+    again = list(pages(Sources(None, KEYS, files), msgspec.structs.replace(part, position=read[1].position)))
+    assert [int(page.position) for page in again] == [int(page.position) for page in read[2:]]
 
 
 def test_about_how_many_items_there_are_is_told_before(folder):
@@ -279,3 +285,29 @@ def test_a_part_of_a_format_that_is_not_configured_any_more_is_refused():
     _, (part,) = found(GOLDEN / "csv/hr", EMPLOYEES, **CSV)
     with pytest.raises(ExportUnusable, match="put the configuration back"):
         rows(None, part, EMPLOYEES)
+
+
+class SilentAfter(io.BytesIO):
+    """A body of S3 that does not come to its end."""
+
+    def __init__(self, content, error):
+        super().__init__(content)
+        self._error = error
+
+    def read(self, size=-1):
+        return super().read(size) or self._raise()
+
+    def _raise(self):
+        raise self._error
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("error", [ReadTimeoutError(endpoint_url="x"), ResponseStreamingError(error="reset")])
+def test_s3_that_falls_silent_in_the_middle_is_no_fault_of_the_file(error, pack):
+    store = ObjectStore()
+    stored = store.put_object(Bucket="b", Key="k", Body=pack(many().encode()))
+    part = Part("s3://b/k", stored["ETag"], 0, kind="files", format="items", counted=False)
+    half = SilentAfter(store.objects["b", "k"][:-20], error)
+    store.get_object = lambda **_: {"Body": half}
+    with pytest.raises(type(error)):
+        list(pages(Sources(store, KEYS), part))
