@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console, RenderableType
 from rich.live import Live
 
@@ -34,6 +35,7 @@ MEMORY, JSONL = "memory", "jsonl:"
 REFRESH_PER_SECOND = 2
 LINE_SECONDS = 10.0
 REASONS_MAX = 10
+PAUSES_SECONDS = (1.0, 5.0, 25.0)  # while AWS is away, beyond boto3's own attempts
 READING = ("describe_", "list_", "get_", "batch_get_", "query", "scan", "meta", "exceptions", "close")
 
 
@@ -169,9 +171,27 @@ def _load(known: Parts, into: Retrying, account: "Account", of: int) -> None:
         return backfill.load_part(_read(sources), part, ways, known.config.backfill.batch_rows, told, pace)
 
     for part in account.parts:
-        fault = backfill.load_accounted(account, part, load)
+        fault = patiently(account, part.name, load, known.clock.sleep)
         if fault is not None:
             account.faults[part.name] = fault
+
+
+def patiently(
+    account: "Account", name: str, load: Callable[[Part, Callable[[Part], None]], Part], sleep: Callable[[float], None]
+) -> str | None:
+    """Load a part, and go on behind its last page when AWS was away for a moment; what is wrong with it, or None.
+
+    Nobody starts a dry run again, as the service does with its workers. Raises ClientError, BotoCoreError when AWS
+    stays away.
+    """
+    for pause_seconds in PAUSES_SECONDS:
+        try:
+            return backfill.load_accounted(account, account.part(name), load)
+        except (ClientError, BotoCoreError) as error:
+            account.trouble(str(error))
+            sleep(pause_seconds)
+            account.trouble(None)
+    return backfill.load_accounted(account, account.part(name), load)
 
 
 def _read(sources: Sources) -> Callable[[Part], Any]:
@@ -206,6 +226,10 @@ class Account:
     def parts(self) -> list[Part]:
         """As they stand, in the order of the loading."""
         return list(self._parts.values())
+
+    def part(self, name: str) -> Part:
+        """As it stands."""
+        return self._parts[name]
 
     def progress(self, part: Part) -> None:
         """So far."""

@@ -4,12 +4,14 @@ import io
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
+from msgspec.structs import replace
 from rich.console import Console
 
 from daemon import progress_view
 from daemon.config import Config
 from daemon.control import Control, Migration, Part, Settings
-from daemon.dry_run import Account, Checking, NoTable, ReadOnly, WouldWrite, reading, target
+from daemon.dry_run import Account, Checking, NoTable, ReadOnly, WouldWrite, patiently, reading, target
 from daemon.preflight import CheckFailed
 from daemon.progress import progress
 from daemon.settings import LiveSettings
@@ -81,6 +83,31 @@ def test_what_is_no_item_is_rejected_and_told():
     account = Account({}, lambda: 0.0, Console())
     account.keep([rejection] * 100)
     assert len(account.reasons) == 10
+
+
+def test_a_part_goes_on_behind_its_last_page_when_aws_was_away_for_a_moment():
+    account, begun, slept = Account({"1": Part("a", "", 20)}, lambda: 0.0, Console(file=io.StringIO())), [], []
+
+    def load(part, told):
+        begun.append(part.position)
+        if not part.position:
+            told(replace(part, position="10", rows_read=10))
+            raise EndpointConnectionError(endpoint_url="http://s3")
+        return replace(part, done=True, rows_read=20)
+
+    assert patiently(account, "a", load, slept.append) is None
+    assert (begun, slept, account.part("a").done) == (["", "10"], [1.0], True)
+
+
+def test_aws_that_stays_away_ends_the_dry_run():
+    account, slept = Account({"1": Part("a", "", 20)}, lambda: 0.0, Console(file=io.StringIO())), []
+
+    def load(*_):
+        raise EndpointConnectionError(endpoint_url="http://s3")
+
+    with pytest.raises(EndpointConnectionError):
+        patiently(account, "a", load, slept.append)
+    assert slept == [1.0, 5.0, 25.0]
 
 
 def test_the_view_says_what_is_known_and_what_is_not():
