@@ -16,6 +16,7 @@ from sinks import access
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
 from sinks.dynamodb.call import Calls
+from sinks.jsonl.options import JsonlOptions
 from sinks.sink import Sink
 
 
@@ -98,6 +99,12 @@ class Parts:
     def sink(self, *, may_create: bool = True) -> Sink:
         """A new sink on the target, not open yet."""
         options = self.config.target
+        if isinstance(options, JsonlOptions):
+            from sinks.jsonl import bucket
+            from sinks.jsonl.sink import JsonlSink
+
+            as_migration = partial(bucket.connected, session_name=access.session_name(self.config.migration))
+            return JsonlSink(options, self.keys, as_migration)
         create = options.create_table and may_create
         # Imported when needed: a shard process carries one driver, not two.
         if isinstance(options, CassandraOptions):

@@ -7,7 +7,7 @@ that can run a function over a list can run it.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heapreplace
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -123,6 +123,19 @@ _ANEW: dict[str, Any] = {
 }
 
 
+class Account(Protocol):
+    """Where a part's progress is told, its end, and why it has none."""
+
+    def progress(self, part: Part) -> None:
+        """So far."""
+
+    def write(self, part: Part) -> None:
+        """Now, for good."""
+
+    def fail(self, part: Part, error: str, *, anew: bool) -> None:
+        """Why the part is not done; `anew`: what was read of it is in doubt."""
+
+
 class Ledger:
     """Writes a part's progress, now and then, and its end.
 
@@ -172,14 +185,14 @@ def load_share(
         part, _ = parts[name]
         if part.done:
             continue
-        fault = _load_one(Ledger(control, parts_of(generation) + name, now), part, load)
+        fault = load_accounted(Ledger(control, parts_of(generation) + name, now), part, load)
         if fault is not None:
             faults.append(fault)
     if faults:
         raise BackfillIncomplete("; ".join(faults))
 
 
-def _load_one(ledger: Ledger, part: Part, load: Callable[[Part, Callable[[Part], None]], Part]) -> str | None:
+def load_accounted(ledger: Account, part: Part, load: Callable[[Part, Callable[[Part], None]], Part]) -> str | None:
     """What is wrong with the part; None when it is done. One bad file does not keep the others waiting."""
     started = time.monotonic()
     log.info("part_started", part=part.name, items=part.items)

@@ -8,6 +8,7 @@ from daemon import files_plan, identities, preflight, scanning
 from daemon.app import Parts
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
+from sinks.jsonl.options import JsonlOptions
 
 
 def check_all(known: Parts) -> list[Finding]:
@@ -15,12 +16,13 @@ def check_all(known: Parts) -> list[Finding]:
     findings = [_found(f"identity of {who}", look) for who, look in identities.asked(known.config)]
     findings.append(_found("source", lambda: _source(known)))
     if findings[-1].good:
-        findings.append(_found("export", lambda: _export(known)))
+        findings.append(_found("backfill", lambda: _backfill(known)))
         findings.append(_found("target", lambda: _target(known)))
     else:
         skipped = "not checked: the source's key is not known"
-        findings += [Finding("export", good=False, message=skipped), Finding("target", good=False, message=skipped)]
-    return [*findings, _found("dead letters", lambda: _letters(known)), _found("java", _java)]
+        findings += [Finding("backfill", good=False, message=skipped), Finding("target", good=False, message=skipped)]
+    findings.append(_found("dead letters", lambda: _letters(known)))
+    return [*findings, _found("java", _java)] if known.config.tails else findings
 
 
 def _found(check: str, look: Callable[[], str]) -> Finding:
@@ -40,7 +42,9 @@ def _source(known: Parts) -> str:
     )
 
 
-def _export(known: Parts) -> str:
+def _backfill(known: Parts) -> str:
+    if not known.config.loads:
+        return "mode is tail: nothing is loaded, the stream is followed from its begin"
     if known.config.backfill.from_ == "scan" and known.config.loads:
         return scanning.told(known)
     made = plan(known)
@@ -49,12 +53,14 @@ def _export(known: Parts) -> str:
     if known.config.backfill.from_ == "files":
         return files_plan.told(known, made.parts)
     items = sum(part.items for part in made.parts)
-    return f"{items} items in {len(made.parts)} files; it joins the stream without a hole"
+    joins = "; it joins the stream without a hole" if known.config.tails else ""
+    return f"{items:,} items in {len(made.parts)} files{joins}"
 
 
 def _target(known: Parts) -> str:
-    create = known.config.target.create_table
-    return preflight.target(known.sink(may_create=False), will_create=create)
+    target = known.config.target
+    found = preflight.target(known.sink(may_create=False), will_create=target.create_table)
+    return f"{target.to} is there, or can be made" if isinstance(target, JsonlOptions) else found
 
 
 def _letters(known: Parts) -> str:

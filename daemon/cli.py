@@ -62,25 +62,53 @@ def root(
 
 
 @app.command()
-def check(config: ConfigOption = DEFAULT_CONFIG, table: TableOption = None) -> None:
-    """Check that the move can work. Touches nothing; exit code 3 when something stands in the way."""
+def check(
+    config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
+    output: Annotated[str, typer.Option(help="text or json")] = "text",
+) -> None:
+    """Check that the move can work, and estimate its cost and time. Touches nothing.
+
+    Exit code 3 when something stands in the way.
+    """
     from daemon.app import parts
     from daemon.check import check_all
+    from daemon.estimate import estimates, gather
 
-    findings = []
+    findings, documents = [], []
     for one in configured_all(config, table):
-        if one.one_of > 1:
-            out.print(f"[bold]{one.source.table}[/]", highlight=False)
-        found = check_all(parts(one))
-        _show(found)
+        known = parts(one)
+        found = check_all(known)
+        figures = estimates(one, gather(known))
+        documents.append({"table": one.source.table, "findings": _as_objects(found), "estimate": figures})
+        if output != "json":
+            _show(one, found)
+            _show_estimate(figures)
         findings += found
+    if output == "json":
+        sys.stdout.write(_as_json({"tables": documents}) + "\n")
     failed = sum(not finding.good for finding in findings)
     if failed:
         refuse(EXIT_REFUSED, f"{failed} of {len(findings)} checks failed; nothing was touched")
-    out.print("The move can begin: moveout run", highlight=False)
+    if output != "json":
+        out.print("The move can begin: moveout run", highlight=False)
 
 
-def _show(findings: Any) -> None:
+def _as_objects(findings: Any) -> list[dict[str, Any]]:
+    return [finding._asdict() for finding in findings]
+
+
+def _show_estimate(figures: Any) -> None:
+    out.print("\n[bold]Estimate[/]", highlight=False)
+    for figure in figures:
+        told = f"     {figure.name}: {figure.told} ({figure.source})"
+        out.print(told, markup=False, highlight=False, soft_wrap=True)
+    out.print()
+
+
+def _show(config: Config, findings: Any) -> None:
+    if config.one_of > 1:
+        out.print(f"[bold]{config.source.table}[/]", highlight=False)
     for finding in findings:
         mark = "[green]ok[/]  " if finding.good else "[red]FAIL[/]"
         out.print(f"{mark} {finding.check}: ", end="")
@@ -118,6 +146,14 @@ def backfill(
     table: TableOption = None,
     index: Annotated[int, typer.Option(min=0, envvar="JOB_COMPLETION_INDEX", help="Which share, from 0.")] = 0,
     of: Annotated[int, typer.Option(min=1, help="Into how many shares the work is cut.")] = 1,
+    sink: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="A dry run: not into the target but into jsonl:FOLDER, jsonl:s3://BUCKET/PREFIX, or memory (read and "
+            "check every item, keep none). Needs no service, and writes nothing to DynamoDB.",
+        ),
+    ] = None,
 ) -> None:
     """Load one share of the backfill: what `run` starts by itself, and what a Kubernetes Indexed Job runs.
 
@@ -127,6 +163,10 @@ def backfill(
     tables = configured_all(config, table)
     if index >= of:
         refuse(EXIT_USAGE, f"--index {index} is not below --of {of}")
+    if sink is not None:
+        for one in tables:
+            _dry_run(one, sink, index, of)
+        return
     from daemon import log, worker
     from daemon.app import parts
 
@@ -134,6 +174,19 @@ def backfill(
         names = {"migration": one.migration, "table": one.source.table}
         log.configure(one.log.format, one.log.level, **names, role=f"backfill-{index}")
         guarded(lambda one=one: worker.run(parts(one), index, of))  # type: ignore[misc]
+
+
+def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:
+    from daemon import dry_run, log
+
+    try:
+        options = dry_run.target(settings, sink)
+    except ValueError as error:
+        refuse(EXIT_USAGE, str(error))
+    if settings.one_of > 1:
+        out.print(f"[bold]{settings.source.table}[/]", highlight=False)
+    log.configure("console", "error", migration=settings.migration, role="dry-run")
+    guarded(lambda: dry_run.run(settings, options, index, of, (out, err)))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from daemon.sections import Backfill, Control, DeadLetters, Log, Mode, Ready, Server, Signal, Source, Tail
 from sinks.cassandra.options import CassandraOptions
 from sinks.dynamodb.options import DynamoDbOptions
+from sinks.jsonl.options import JsonlOptions
 
 ENV_PREFIX = "MOVEOUT_"
 
@@ -19,7 +20,7 @@ class ConfigurationError(Exception):
     """The configuration cannot be used. The message lists every fault; exit code 2."""
 
 
-Target = Annotated[CassandraOptions | DynamoDbOptions, Field(discriminator="kind")]
+Target = Annotated[CassandraOptions | DynamoDbOptions | JsonlOptions, Field(discriminator="kind")]
 
 
 class Config(BaseSettings):
@@ -176,7 +177,9 @@ def _twice(tables: list[Config]) -> list[str]:
     ]
 
 
-def _target_of(target: CassandraOptions | DynamoDbOptions) -> str:
+def _target_of(target: CassandraOptions | DynamoDbOptions | JsonlOptions) -> str:
+    if isinstance(target, JsonlOptions):
+        return target.to
     return f"{target.keyspace}.{target.table}" if isinstance(target, CassandraOptions) else target.table
 
 
@@ -202,7 +205,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 def _where(fault: Any) -> str:
     # The tag of the union ("cassandra") is pydantic's, not the file's.
-    parts = [str(part) for part in fault["loc"] if part not in ("cassandra", "dynamodb")]
+    parts = [str(part) for part in fault["loc"] if part not in ("cassandra", "dynamodb", "jsonl")]
     return ".".join(parts) or "file"
 
 
@@ -213,7 +216,7 @@ def _what(fault: Any) -> str:
         case "extra_forbidden":
             return "is not a known option (see `moveout check --help`)"
         case "union_tag_invalid" | "union_tag_not_found":
-            return "kind must be 'cassandra' or 'dynamodb'"
+            return "kind must be 'cassandra', 'dynamodb' or 'jsonl'"
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])
     return f"{fault['msg']} (found {fault['input']!r:.80})"

@@ -49,6 +49,7 @@ class Summary(msgspec.Struct, frozen=True, rename="camel"):
     output_view: str | None = None
     manifest_files_s3_key: str = msgspec.field(name="manifestFilesS3Key", default="")
     item_count: int = 0
+    billed_size_bytes: int = 0
     output_format: str = "DYNAMODB_JSON"
     export_type: str = "FULL_EXPORT"  # missing in manifests of 2024 and before: full
 

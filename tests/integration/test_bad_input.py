@@ -89,6 +89,28 @@ def test_a_move_that_can_work_is_told_so_and_nothing_is_touched(move):
     assert move.tables() == {move.name}
 
 
+def test_the_check_estimates_by_the_manifest_in_words_and_as_json(move):
+    move.table().export()
+    result = move.run("check")
+    assert "Estimate" in result.stdout
+    assert "items: 40 (manifest-summary.json)" in result.stdout
+    assert "write units: 40 to " in result.stdout
+    found = move.run("check", "--output", "json")
+    (table,) = json.loads(found.stdout)["tables"]
+    figures = {figure["name"]: figure for figure in table["estimate"]}
+    assert (found.returncode, all(finding["good"] for finding in table["findings"])) == (0, True)
+    assert (figures["items"]["value"], figures["stream"]["unit"]) == (40, "requests/hour")
+
+
+def test_an_estimate_of_what_cannot_be_asked_is_unknown_and_the_exit_code_stays(move):
+    move.table().export()
+    move.config["backfill"]["manifest"] = f"s3://{move.name}/AWSDynamoDB/nothing/manifest-summary.json"
+    result = move.run("check", "--output", "json")
+    refused(result, "checks failed")
+    (table,) = json.loads(result.stdout)["tables"]
+    assert {"name": "items", "told": "unknown"}.items() <= table["estimate"][0].items()
+
+
 def test_a_table_without_a_stream_is_refused_before_anything_is_made(move):
     move.table(stream=None).export()
     for command in ("check", "run"):

@@ -5,6 +5,7 @@ import pytest
 from daemon.config import ConfigurationError, load, load_all
 from sinks.cassandra.options import CassandraOptions
 from sinks.dynamodb.options import DynamoDbOptions
+from sinks.jsonl.options import JsonlOptions
 
 GOOD = """
 migration: orders
@@ -36,6 +37,14 @@ def test_the_kind_of_the_target_decides_which_options_are_known(tmp_path):
     assert config.target.tombstones == "moved-moveout-tombstones"
 
 
+def test_a_target_of_json_lines_is_a_place_and_no_table(tmp_path):
+    text = GOOD.partition("target:")[0]
+    config = load(written(tmp_path, text + "target: {kind: jsonl, to: /var/lines}\n"))
+    assert isinstance(config.target, JsonlOptions)
+    with pytest.raises(ConfigurationError, match="region is missing: give the one of the bucket"):
+        load(written(tmp_path, text + 'target: {kind: jsonl, to: "s3://b/p"}\n'))
+
+
 def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("MOVEOUT_SERVER__LISTEN", "0.0.0.0:9000")
     monkeypatch.setenv("MOVEOUT_TAIL__WORKER_ID", "pod-3")
@@ -65,7 +74,7 @@ def test_every_fault_is_named_at_once(tmp_path):
     [
         ("", "must hold a mapping"),
         ("migration: [", "is not YAML"),
-        (GOOD.replace("kind: cassandra", "kind: mysql"), "kind must be 'cassandra' or 'dynamodb'"),
+        (GOOD.replace("kind: cassandra", "kind: mysql"), "kind must be 'cassandra', 'dynamodb' or 'jsonl'"),
         (GOOD.replace("kind: cassandra, ", ""), "kind must be"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Changes as lines of JSON, in a folder or in S3."""
