@@ -211,5 +211,5 @@ def test_a_resync_puts_an_end_to_the_waiting_for_an_export():
 
 def test_the_check_says_that_the_export_is_still_to_be_made_and_touches_nothing():
     move = Move()
-    assert "loaded when AWS has made it" in check._export(move.known)
+    assert "loaded when AWS has made it" in check._backfill(move.known)
     assert (move.api.requests, move.control.records) == ([], {})

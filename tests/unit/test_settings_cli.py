@@ -29,7 +29,7 @@ class Source(Client):
 @pytest.fixture
 def client(monkeypatch):
     made = Source(DynamoStore(), Faults())
-    monkeypatch.setattr(aws, "dynamodb", lambda _: made)
+    monkeypatch.setattr(aws, "client", lambda _service, _place: made)
     return made
 
 
