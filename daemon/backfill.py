@@ -55,7 +55,11 @@ def mine(parts: Mapping[str, Part], index: int, of: int) -> list[str]:
 
 
 def _weight(part: Part) -> int:
-    return (part.size_bytes or part.items) + 1
+    """Nothing that changes while it is loaded: workers deal at different times, and all must deal the same.
+
+    The items of a source that cannot count them are an estimate until the part is done.
+    """
+    return (part.size_bytes or (part.items if part.counted else 0)) + 1
 
 
 def load_part(
