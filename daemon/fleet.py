@@ -12,7 +12,6 @@ from daemon import metrics, server
 from daemon.app import Parts
 from daemon.clock import SYSTEM
 from daemon.config import Config
-from daemon.control import Control
 from daemon.kcl.start import worker_id
 from daemon.leader import Leadership
 from daemon.metrics import ProcessHealth
@@ -30,8 +29,7 @@ TURN_SECONDS = 0.5
 
 def leadership(known: Parts) -> Leadership:
     """One lease for all tables of the migration: whoever leads, leads all of them."""
-    control = Control(known.control_client, known.config.control.table, known.config.migration)
-    return Leadership(control, worker_id(known.config), known.clock.time)
+    return Leadership(known.control_of(known.config.migration), worker_id(known.config), known.clock.time)
 
 
 class Fleet:
