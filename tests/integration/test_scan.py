@@ -72,8 +72,6 @@ class Source:
             self.control.put(record, part, 0)
         begun = Migration(phase=Phase.BACKFILLING, backfill_version=made.version, generation=1)
         self.control.put("migration", begun, 0)
-            "migration", Migration(phase=Phase.BACKFILLING, backfill_version=made.version, generation=1), 0
-        )
         return made
 
     def parts(self):
