@@ -30,11 +30,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     help="""Move a live DynamoDB table to ScyllaDB, Cassandra or another DynamoDB table.
 
-    The usual order: [bold]check[/] (nothing is touched), [bold]run[/] (the service: backfill and tail),
-    [bold]status[/] while it works, [bold]wait[/] until readers may switch. New here? [bold]moveout demo[/] shows
+    The usual order: **check** (nothing is touched), **run** (the service: backfill and tail),
+    **status** while it works, **wait** until readers may switch. New here? **moveout demo** shows
     the whole move on this machine.
     """,
 )
@@ -44,11 +44,6 @@ def _version(asked: bool) -> None:  # noqa: FBT001  typer's callback
     if asked:
         out.print(__version__)
         raise typer.Exit
-
-
-app.add_typer(letters, name="dead-letter")
-app.command()(export)
-settings_cli.register(app)
 
 
 @app.callback()
@@ -294,6 +289,11 @@ def resync(
             out.print("backfill.workers is 0: start the Job that loads the files again.", highlight=False)
 
     guarded(act)
+
+
+app.command()(export)
+settings_cli.register(app)
+app.add_typer(letters, name="dead-letter", rich_help_panel="Commands")
 
 
 def _as_json(document: Any) -> str:
