@@ -55,7 +55,9 @@ def mine(parts: Mapping[str, Part], index: int, of: int) -> list[str]:
 
 
 def _weight(part: Part) -> int:
-    return (part.size_bytes or part.items) + 1
+    """Never changes: two workers that look at different times must deal alike, or a part is nobody's."""
+    promised = part.items if part.counted else 0  # an estimate becomes a count when the part is done
+    return (part.size_bytes or promised) + 1
 
 
 def load_part(

@@ -266,6 +266,7 @@ def resync(
         list[str] | None,
         typer.Option(help="s3://…/manifest-summary.json of an incremental export; repeat it.", metavar="S3-URL"),
     ] = None,
+    scan: Annotated[bool, typer.Option("--scan", help="Scan the table anew, by backfill.scan.")] = False,
 ) -> None:
     """Heal a gap in the stream (phase needs-resync). Without options: say what happened, and which commands heal it.
 
@@ -276,14 +277,17 @@ def resync(
     from daemon.app import parts
 
     known = parts(configured(config, table))
-    if export and window:
-        refuse(EXIT_USAGE, "a new full export needs no windows: give --export or --window")
+    if sum((bool(export), bool(window), scan)) > 1:
+        refuse(EXIT_USAGE, "one way heals: give --export, --window (once or more) or --scan")
 
     def act() -> None:
-        if export is None and not window:
+        if not (export or window or scan):
             out.print(healing.advice(known), markup=False, highlight=False, soft_wrap=True)
             return
-        healed = healing.by_full_export(known, export) if export else healing.by_windows(known, window or [])
+        if scan:
+            healed = healing.by_scan(known)
+        else:
+            healed = healing.by_full_export(known, export) if export else healing.by_windows(known, window or [])
         out.print(healed.message, markup=False, highlight=False, soft_wrap=True)
         if not known.config.backfill.workers:
             out.print("backfill.workers is 0: start the Job that loads the files again.", highlight=False)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.terminal import DEFAULT_CONFIG, ConfigOption, configured, guarded, out
+from daemon.terminal import DEFAULT_CONFIG, ConfigOption, TableOption, configured, guarded, out
 
 if TYPE_CHECKING:  # the command line is up before the clients of AWS are
     from daemon.app import Parts
@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the command line is up before the clients of AWS are
 
 def export(
     config: ConfigOption = DEFAULT_CONFIG,
+    table: TableOption = None,
     again: Annotated[
         bool, typer.Option("--again", help="Make another attempt, once what stood in its way was put right.")
     ] = False,
@@ -20,7 +21,7 @@ def export(
 
     The service does the asking: it must run. Every attempt that AWS completes costs as much as the first.
     """
-    settings = configured(config)
+    settings = configured(config, table)
 
     def act() -> None:
         from daemon.app import parts
