@@ -191,6 +191,13 @@ class Proof(msgspec.Struct, frozen=True):
     shards_open: int = 0
     archived: Tally = Tally()
     counted: Sequence[str] = ()  # the shards that were archived last, so that none is counted twice
+    generation: int = 0  # of the anchoring whose stream it is about
+
+    def of(self, generation: int) -> "Proof":
+        """What it proves of this generation: a resync reads its stream from the begin, and old changes pass again."""
+        if self.generation == generation:
+            return self
+        return msgspec.structs.replace(self, generation=generation, proven_round=self.round, applied_through=None)
 
 
 class Leader(msgspec.Struct, frozen=True):

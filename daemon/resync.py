@@ -62,7 +62,7 @@ def gapped(control: Control) -> Migration:
 def complete_until(control: Control, migration: Migration) -> float:
     """Every write before this instant (epoch seconds) was applied, or was in an export."""
     proof = control.get("proof", Proof)
-    proven = proof[0].applied_through if proof else None
+    proven = proof[0].of(migration.generation).applied_through if proof else None
     return max(proven or 0.0, migration.exported_at)
 
 

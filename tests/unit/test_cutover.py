@@ -1,6 +1,6 @@
 import pytest
 
-from daemon.control import Migration
+from daemon.control import Migration, Proof
 from daemon.cutover import Limits, Observation, conditions, decide, lag_seconds, to_be_settled
 from daemon.phase import Phase
 
@@ -132,3 +132,11 @@ def test_a_total_that_is_an_estimate_is_told_as_one():
     loading = decide(Migration(phase=Phase.ANCHORED, parts=2), seen, LIMITS)
     assert loading.message == "loading about 7 items in 2 parts"
     assert conditions(loading, seen, LIMITS)[0].message == "3 of about 7 items in 0 of 2 parts"
+
+
+def test_what_was_proven_before_a_resync_proves_nothing_after_it():
+    # The new generation reads its stream from the begin: old changes pass through the target once more.
+    before = Proof(round=7, proven_round=6, applied_through=999.0, generation=1)
+    assert before.of(1) is before
+    after_it = before.of(2)
+    assert (after_it.applied_through, after_it.proven_round, after_it.round) == (None, 7, 7)
