@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 def anchor(known: Parts) -> Migration:
     """Anchor the migration, once; what is in force then. Raises CheckFailed, ClientError, BotoCoreError."""
+    _only_name(known)
     stream, made = _stream(known), plan(known)
     preflight.target(known.sink(), will_create=False)
     _try_letter_box(known)
@@ -49,9 +50,26 @@ def anchor(known: Parts) -> Migration:
 
 def checked(known: Parts) -> Plan:
     """The plan, when it, the stream and the target are good; touches nothing. Raises as `anchor` does."""
+    _only_name(known)
     _stream(known)
     preflight.target(known.sink(may_create=False), will_create=known.config.target.create_table)
     return plan(known)
+
+
+def _only_name(known: Parts) -> None:
+    """A move alone and one of several have records of different names. Raises CheckFailed, ClientError, BotoCoreError.
+
+    Begun anew under the other name, all would be loaded again, and nobody would know of the first move's gaps.
+    """
+    config = known.config
+    other = f"{config.migration}.{config.source.table}" if config.one_of == 1 else config.migration
+    found = known.control_of(other).get("migration", Migration)
+    if found is not None and found[0].phase is not Phase.CREATED:
+        begun, now = ("several tables", "one") if config.one_of == 1 else ("one table", "several tables")
+        raise CheckFailed(
+            f"migration {config.migration!r} was begun with {begun}, the configuration now has {now}: put it back, "
+            "and move what is new under another `migration` name"
+        )
 
 
 def _stream(known: Parts) -> Stream | None:

@@ -50,7 +50,11 @@ class Parts:
     @cached_property
     def control(self) -> Control:
         """The control table: on the source's side, unless the configuration says otherwise."""
-        return Control(self.control_client, self.config.control.table, self.config.name)
+        return self.control_of(self.config.name)
+
+    def control_of(self, name: str) -> Control:
+        """The records of another move in the same table, or of the whole migration of several."""
+        return Control(self.control_client, self.config.control.table, name)
 
     @cached_property
     def control_client(self) -> Any:

@@ -21,6 +21,7 @@ from daemon.terminal import (
     configured,
     configured_all,
     err,
+    for_each,
     guarded,
     out,
     refuse,
@@ -158,17 +159,16 @@ def backfill(
     tables = configured_all(config, table)
     if index >= of:
         refuse(EXIT_USAGE, f"--index {index} is not below --of {of}")
-    if sink is not None:
-        for one in tables:
-            _dry_run(one, sink, index, of)
-        return
+    for_each(tables, lambda one: _load(one, index, of) if sink is None else _dry_run(one, sink, index, of))
+
+
+def _load(settings: Config, index: int, of: int) -> None:
     from daemon import log, worker
     from daemon.app import parts
 
-    for one in tables:
-        names = {"migration": one.migration, "table": one.source.table}
-        log.configure(one.log.format, one.log.level, **names, role=f"backfill-{index}")
-        guarded(lambda one=one: worker.run(parts(one), index, of))  # type: ignore[misc]
+    names = {"migration": settings.migration, "table": settings.source.table}
+    log.configure(settings.log.format, settings.log.level, **names, role=f"backfill-{index}")
+    guarded(lambda: worker.run(parts(settings), index, of), settings)
 
 
 def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:
@@ -181,7 +181,7 @@ def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:
     if settings.one_of > 1:
         out.print(f"[bold]{settings.source.table}[/]", highlight=False)
     log.configure("console", "error", migration=settings.migration, role="dry-run")
-    guarded(lambda: dry_run.run(settings, options, index, of, (out, err)))
+    guarded(lambda: dry_run.run(settings, options, index, of, (out, err)), settings)
 
 
 @app.command()

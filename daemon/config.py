@@ -14,6 +14,8 @@ from sinks.dynamodb.options import DynamoDbOptions
 from sinks.jsonl.options import JsonlOptions
 
 ENV_PREFIX = "MOVEOUT_"
+# What an entry of `tables` may hold; the rest is one for all of them.
+OWN_SECTIONS = ("source", "backfill", "tail", "target", "dead_letters")
 
 
 class ConfigurationError(Exception):
@@ -74,9 +76,14 @@ class Config(BaseSettings):
 
     @property
     def dead_letters_to(self) -> str:
-        """Where dead letters are written: as configured, or beside the export."""
-        folder = f"moveout/{self.name.replace('.', '/')}/dead-letters"
-        return self.dead_letters.to or f"s3://{self.bucket}/{folder}"
+        """Where dead letters are written: as configured, or beside the export; of several tables each apart.
+
+        Letters are named by key and version: equal ones of two tables would be one file.
+        """
+        to = self.dead_letters.to
+        if to is None:
+            return f"s3://{self.bucket}/moveout/{self.name.replace('.', '/')}/dead-letters"
+        return to if self.one_of == 1 else f"{to.rstrip('/')}/{self.source.table}"
 
     @model_validator(mode="after")
     def _backfill_has_a_source(self) -> "Config":
@@ -146,14 +153,25 @@ def load_all(path: Path) -> list[Config]:
     faults: dict[str, None] = {}
     for number, entry in enumerate(entries):
         place = f"tables.{number}." if len(entries) > 1 else ""
+        faults.update(dict.fromkeys(_of_all(entry, number)))
+        own = {name: value for name, value in entry.items() if name not in _OF_ALL}
         try:
-            tables.append(Config(**_merged({**shared, "one_of": len(entries)}, entry)))
+            tables.append(Config(**_merged({**shared, "one_of": len(entries)}, own)))
         except ValidationError as error:
             faults.update(dict.fromkeys(_told(fault, entry, place) for fault in error.errors()))
     faults.update(dict.fromkeys(_twice(tables)))
     if faults:
         raise ConfigurationError(f"{path} has {len(faults)} fault(s):\n" + "\n".join(faults))
     return tables
+
+
+_OF_ALL = Config.model_fields.keys() - set(OWN_SECTIONS)
+
+
+def _of_all(entry: Mapping[str, Any], number: int) -> list[str]:
+    """An entry that says what must be the same for all tables."""
+    told = f"is one for all tables: it stands beside `tables`; an entry has {', '.join(OWN_SECTIONS)}"
+    return [f"  tables.{number}.{name}: {told}" for name in entry if name in _OF_ALL]
 
 
 def _merged(shared: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration
         migration = msgspec.structs.replace(migration, settled=True)
     if migration.phase is Phase.ANCHORED and migration.pending:
         return _to(migration, Phase.ANCHORED, _pending(seen))
-    if migration.phase is Phase.ANCHORED and migration.mode == "tail" and not migration.parts:
+    if migration.phase is Phase.ANCHORED and migration.mode == "tail" and not (migration.parts or migration.sweep):
         migration = msgspec.structs.replace(migration, settled=True)
         return _to(migration, Phase.REPLICATING, "nothing to load; following the stream")
     if migration.phase is Phase.ANCHORED and seen.parts_total == migration.parts:

@@ -34,8 +34,17 @@ def export(
 def answer(known: "Parts", *, again: bool) -> str:
     """What the command says. Raises CheckFailed when no other attempt is needed, Conflict, and what AWS does."""
     from daemon import exporting
+    from daemon.control import Migration
+    from daemon.phase import Phase
 
     if again:
         return f"attempt {exporting.again(known.control).attempt} will be asked for by the service"
-    found = known.control.get(exporting.RECORD, exporting.Job)
-    return exporting.told(found[0] if found else None, known.clock.time())
+    found = known.control.get("migration", Migration)
+    migration = found[0] if found else Migration()
+    if migration.phase is Phase.CREATED:
+        return "the migration has not begun: `moveout run` begins it"
+    if not exporting.pending(migration):
+        return f"no export is waited for: the migration is in phase {migration.phase.value}, see `moveout status`"
+    job = known.control.get(exporting.RECORD, exporting.Job)
+    current = job[0] if job and job[0].generation == migration.generation else None
+    return exporting.told(current, known.clock.time())

@@ -12,7 +12,6 @@ from daemon import metrics, server
 from daemon.app import Parts
 from daemon.clock import SYSTEM
 from daemon.config import Config
-from daemon.control import Control
 from daemon.kcl.start import worker_id
 from daemon.leader import Leadership
 from daemon.metrics import ProcessHealth
@@ -26,12 +25,13 @@ from daemon.signal.whole import whole
 log = structlog.get_logger()
 
 TURN_SECONDS = 0.5
+# `moveout wait` polls every second, other clients more rarely.
+LAST_WORDS_SECONDS = 5.0
 
 
 def leadership(known: Parts) -> Leadership:
     """One lease for all tables of the migration: whoever leads, leads all of them."""
-    control = Control(known.control_client, known.config.control.table, known.config.migration)
-    return Leadership(control, worker_id(known.config), known.clock.time)
+    return Leadership(known.control_of(known.config.migration), worker_id(known.config), known.clock.time)
 
 
 class Fleet:
@@ -42,6 +42,7 @@ class Fleet:
         self._stop = threading.Event()
         self._looped_at = SYSTEM.monotonic()
         self._waiting: list[Service] = []  # not begun yet
+        self._unwritten: str | None = None  # why the signal's file is not what it should be
         self.tables = make(self.may_load)
 
     def may_load(self, table: Service) -> bool:
@@ -65,6 +66,7 @@ class Fleet:
                 self._prepare()
                 while not (self._finished() or self._stop.wait(TURN_SECONDS)):
                     self.turn()
+                self._stop.wait(self._last_words())
             finally:
                 for table in self.tables:
                     table.end()
@@ -88,8 +90,8 @@ class Fleet:
 
     def turn(self) -> None:
         """One turn of each table. Raises CheckFailed when one cannot begin."""
-        self._looped_at = SYSTEM.monotonic()
         for table in self.tables:
+            self._looped_at = SYSTEM.monotonic()
             if self._stop.is_set():
                 return
             with bound_contextvars(table=table.table):
@@ -99,9 +101,19 @@ class Fleet:
                     self._waiting.remove(table)
                 else:
                     log.info("waiting_for_leader", hint="another replica anchors the migration")
-        published = self.document()
-        if published is not None and self._config.signal.file is not None and self._leads():
-            file.publish(self._config.signal.file, published)
+        self._publish()
+
+    def _publish(self) -> None:
+        """The file, by the replica that leads. An old one is no consent, so that a full disk stops nothing else."""
+        published, path = self.document(), self._config.signal.file
+        self._unwritten = None
+        if published is None or path is None or not self._leads():
+            return
+        try:
+            file.publish(path, published)
+        except OSError as error:
+            self._unwritten = f"signal.file {path} cannot be written: {error.strerror}. Make it writable for this user"
+            log.warning("signal_unwritten", error=self._unwritten)
 
     def document(self) -> Document | None:
         """What all tables published, as one; None until each has."""
@@ -121,6 +133,10 @@ class Fleet:
         """True when every table is loaded, and none is tailed."""
         published = self.document()
         return published is not None and all(table.phase is Phase.LOADED for table in self.tables)
+
+    def _last_words(self) -> float:
+        """For so many seconds the end is still told: whoever polls must see that all is loaded."""
+        return LAST_WORDS_SECONDS if self._finished() else 0.0
 
     def _refuse_open_letters(self) -> None:
         published = self.document()
@@ -144,6 +160,6 @@ class Fleet:
         each = ((table.table, table.not_ready()) for table in self.tables)
         reasons = [(name, why) for name, why in each if why is not None]
         if not reasons:
-            return None
+            return self._unwritten
         name, why = reasons[0]
         return why if len(self.tables) == 1 else f"{name}: {why}"

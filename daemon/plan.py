@@ -11,7 +11,7 @@ from daemon import files_plan, preflight, scanning
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Part, Sweep
-from daemon.source.export import version_of
+from daemon.source.export import REACH_SECONDS, version_of
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +42,18 @@ def origin(config: Config) -> str:
 def plan(known: Parts) -> Plan:
     """What is to be loaded. Raises CheckFailed, ClientError, BotoCoreError."""
     if not known.config.loads:
-        return Plan(origin=origin(known.config), exported_at=known.clock.time())
+        return Plan(origin=origin(known.config), exported_at=_reached(known))
     if known.config.backfill.from_ == "s3-export":
         return _of_export(known)
     return _of_scan(known) if known.config.backfill.from_ == "scan" else _of_files(known)
+
+
+def _reached(known: Parts) -> float:
+    """From when on a tail alone brings everything, in epoch seconds: only the stream has what came before the anchor.
+
+    Taken for read, the hours before the anchor could be trimmed unread, and nobody would be told (`gap.of_time`).
+    """
+    return max(known.facts.stream.created_at, known.clock.time() - REACH_SECONDS)
 
 
 def _of_export(known: Parts) -> Plan:

@@ -166,7 +166,8 @@ class DeadLetters(Section):
     to: str | None = Field(
         default=None,
         pattern=r"^(s3://[^/]+/.*|/.*)$",
-        description="s3://bucket/prefix, or a folder that outlives the container. Default: in the export's bucket.",
+        description="s3://bucket/prefix, or a folder that outlives the container; of several tables each has a folder "
+        "of its own in it. Default: in the export's bucket.",
     )
     limit: int = Field(default=1000, ge=0, description="More are a rule, no exceptions: the shard or file stops.")
 

@@ -208,7 +208,8 @@ class Service:
             self._published_at = self._clock.monotonic()
 
     def _follow(self) -> None:
-        """Another replica leads: show what it published."""
+        """Another replica leads, and has workers of its own: show what it published."""
+        self._stop_workers()
         self._observer = None
         found = self._control.get("signal", Document)
         self.published = found[0] if found else None
@@ -265,6 +266,9 @@ class Service:
 
     def _end_processes(self) -> None:
         self._kcl.stop(STOP_GRACE_SECONDS)
+        self._stop_workers()
+
+    def _stop_workers(self) -> None:
         for worker in self._workers:
             worker.stop(grace_seconds=5)
 

@@ -1,6 +1,6 @@
 """What every command shares: its exit codes, how it speaks, how errors become one line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -50,8 +50,29 @@ def configured_all(path: Path, table: str | None = None) -> list[Config]:
         refuse(EXIT_USAGE, str(error))
 
 
-def guarded(act: Callable[[], None]) -> None:
-    """Run a command; what it raises on purpose becomes one line and an exit code."""
+def for_each(tables: Sequence[Config], act: Callable[[Config], None]) -> None:
+    """Act for each table: what is wrong with one does not keep the others waiting. Leaves with the first exit code."""
+    codes = []
+    for table in tables:
+        try:
+            act(table)
+        except typer.Exit as left:
+            codes.append(left.exit_code)
+    if codes:
+        raise typer.Exit(codes[0])
+
+
+def guarded(act: Callable[[], None], table: Config | None = None) -> None:
+    """Run a command; what it raises on purpose becomes one line, of this table if it is one of several, and a code."""
+    whose = f"{table.source.table}: " if table is not None and table.one_of > 1 else ""
+    refused = _refused(act)
+    if refused is not None:
+        code, why = refused
+        refuse(code, whose + why)
+
+
+def _refused(act: Callable[[], None]) -> tuple[int, str] | None:
+    """The exit code and the sentence of a command that did not come to its end."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from daemon.backfill import BackfillIncomplete
@@ -70,19 +91,16 @@ def guarded(act: Callable[[], None]) -> None:
 
     try:
         act()
-    except CheckFailed as error:
-        refuse(EXIT_REFUSED, str(error))
-    except ListenFailed as error:
-        refuse(EXIT_USAGE, str(error))
-    except (JavaMissing, JarsUnavailable, NotCompiled) as error:
-        refuse(EXIT_REFUSED, str(error))
-    except UnusableSetting as error:
-        refuse(EXIT_USAGE, str(error))
+    except (CheckFailed, JavaMissing, JarsUnavailable, NotCompiled) as error:
+        return EXIT_REFUSED, str(error)
+    except (ListenFailed, UnusableSetting) as error:
+        return EXIT_USAGE, str(error)
     except (BackfillIncomplete, SinkError, BoxUnavailable, TooManyDeadLetters, NoSuchLetter, NotHealed) as error:
-        refuse(EXIT_REFUSED, str(error))
+        return EXIT_REFUSED, str(error)
     except Abandoned as error:
-        refuse(EXIT_FAILED, str(error))
+        return EXIT_FAILED, str(error)
     except Conflict as error:
-        refuse(EXIT_FAILED, f"somebody else changed the migration at the same time: {error}. Run it again")
+        return EXIT_FAILED, f"somebody else changed the migration at the same time: {error}. Run it again"
     except (ClientError, BotoCoreError) as error:
-        refuse(EXIT_FAILED, f"AWS cannot be reached or refuses: {error}")
+        return EXIT_FAILED, f"AWS cannot be reached or refuses: {error}"
+    return None

@@ -59,7 +59,7 @@ def wait(
             current = is_current(found, time.time())
             if current and holds(found):
                 return Outcome(REACHED, found.message, found)
-            if found.phase is Phase.NEEDS_RESYNC:
+            if found.phase in (Phase.NEEDS_RESYNC, Phase.LOADED):  # of which none goes on by itself
                 return Outcome(NEVER, found.message, found)
         else:
             line = f"{service} does not answer: {found}"

@@ -15,6 +15,7 @@ from daemon.backfill import BackfillIncomplete
 from daemon.config import Config
 from daemon.control import Migration, Part
 from daemon.pace import Pace
+from daemon.phase import Phase
 from daemon.retry import Abandoned, Retrying
 from daemon.scanning import scanner
 from daemon.source.pages import Sources, pages
@@ -26,11 +27,13 @@ log = structlog.get_logger()
 # Set by the supervisor; a Kubernetes Job has none.
 PARENT_VARIABLE = "MOVEOUT_PARENT"
 ANCHOR_POLL_SECONDS = 2.0
+LOOK_SECONDS = 2.0
 
 
 def run(known: Parts, index: int, of: int) -> None:
     """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
     migration = _anchored(known)
+    wanted = in_force(known, migration)
     with opened(known) as sink, reading(known, of) as sources:
         pace = rows_pace(known, of)
         backfill.load_share(
@@ -38,7 +41,9 @@ def run(known: Parts, index: int, of: int) -> None:
             migration.generation,
             index,
             of,
-            lambda part, progress: load_one(known, sink, _with_version(part, migration), progress, pace, sources),
+            lambda part, progress: load_one(
+                known, sink, _with_version(part, migration), progress, pace, sources, wanted
+            ),
             known.clock.monotonic,
         )
 
@@ -60,11 +65,13 @@ def load_one(
     progress: Callable[[Part], None],
     pace: Pace | None = None,
     sources: Sources | None = None,
+    wanted: Callable[[], None] | None = None,
 ) -> Part:
-    """As backfill.load_part, with this migration's sources and ways."""
+    """As backfill.load_part, with this migration's sources and ways. `wanted` raises when no more may be applied."""
+    wanted = wanted or still_wanted
     ways = Ways(
-        load=_while_wanted(sink.load),
-        apply=_while_wanted(sink.apply),
+        load=_while(wanted, sink.load),
+        apply=_while(wanted, sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
     read = partial(pages, sources or _sources(known))
@@ -116,19 +123,43 @@ def still_wanted() -> None:
         raise Abandoned("the service that started this worker is gone")
 
 
-def _while_wanted(into: Deliver) -> Deliver:
-    def delivered(changes: Sequence[Change]) -> Sequence[Rejection]:
+def in_force(known: Parts, migration: Migration) -> Callable[[], None]:
+    """Raises Abandoned when the generation that this worker loads is not in force any more.
+
+    A resync removes rows that were deleted meanwhile. What is loaded at an older version behind that sweep would stay.
+    Looked up every other second: the sweep comes minutes later, when the new generation is loaded.
+    """
+    looked_at = known.clock.monotonic()
+
+    def wanted() -> None:
+        nonlocal looked_at
         still_wanted()
+        if known.clock.monotonic() - looked_at < LOOK_SECONDS:
+            return
+        found = known.control.get("migration", Migration)
+        if found is not None and found[0].generation != migration.generation:
+            raise Abandoned(
+                f"a resync has begun generation {found[0].generation}, this worker loads {migration.generation}: "
+                "started again, it loads the new files"
+            )
+        looked_at = known.clock.monotonic()
+
+    return wanted
+
+
+def _while(wanted: Callable[[], None], into: Deliver) -> Deliver:
+    def delivered(changes: Sequence[Change]) -> Sequence[Rejection]:
+        wanted()
         return into(changes)
 
     return delivered
 
 
 def _anchored(known: Parts) -> Migration:
-    """The migration record, as soon as the service has anchored it."""
+    """The migration record, as soon as the service has anchored it and the parts are known: none for a mere tail."""
     while True:
         found = known.control.get("migration", Migration)
-        if found is not None and found[0].backfill_version:
+        if found is not None and found[0].phase is not Phase.CREATED and not found[0].pending:
             return found[0]
         still_wanted()
         log.info("waiting_for_anchor", migration=known.config.name, hint="is `moveout run` up?")

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import structlog
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 LAUNCHER = Path(__file__).with_name("launcher")
 JARS_SAID = 20
+DIGEST_LENGTH = 16
 NAME_LENGTH_MAX = 200  # the KCL adds suffixes, DynamoDB allows 255
 
 
@@ -111,4 +113,9 @@ def worker_id(config: Config) -> str:
 def application_name(migration: str, stream_arn: str, generation: int) -> str:
     """Prefix of the KCL's tables: of this migration, this very stream, and this reading of it from its beginning."""
     label = re.sub(r"[^A-Za-z0-9_.-]", "-", stream_arn.rpartition("/")[2])
-    return f"moveout-{migration}-g{generation}-{label}"[:NAME_LENGTH_MAX]
+    name = f"moveout-{migration}-g{generation}-{label}"
+    if len(name) <= NAME_LENGTH_MAX:
+        return name
+    # Two tables under one name would share their leases.
+    digest = sha256(name.encode()).hexdigest()[:DIGEST_LENGTH]
+    return f"{name[: NAME_LENGTH_MAX - DIGEST_LENGTH - 1]}-{digest}"

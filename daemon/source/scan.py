@@ -14,6 +14,7 @@ A strongly consistent read has s = 0.
 Shapes: API reference, Scan. The answer is cut into items without looking into them but for the key.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ END = "end"
 # The first page of a scan that is held to a rate: nothing is known yet of how large its items are.
 FIRST_ITEMS = 100
 ITEMS_MAX = 1_000_000
+UNIT_BYTES = 4096  # of a strongly consistent read; eventually consistent it is half a unit
 WAIT_SECONDS_MAX = 15.0
 
 # One request -> the undecoded answer, without a second attempt. Raises ClientError, BotoCoreError.
@@ -113,6 +115,15 @@ def page_items(limit: float | None, items: int, units: float) -> int | None:
     return max(1, min(int(limit * items / units), ITEMS_MAX))
 
 
+def units_of(size_bytes: int, *, consistent: bool) -> float:
+    """Read units of a page whose answer does not tell them, by its JSON: rather more than its items have in the table.
+
+    Not every server that speaks DynamoDB's protocol tells them, and what costs nothing is held to no rate.
+    """
+    whole = math.ceil(size_bytes / UNIT_BYTES)
+    return float(whole) if consistent else whole / 2
+
+
 class Scanner:
     """Reads segments at a worker's share of the rate. Memory: one page, 1 MB of items."""
 
@@ -178,12 +189,14 @@ class Scanner:
     def _once(self, part: Part, position: str) -> _Answer:
         self._pace.ready()
         try:
-            answer = _decode(self._send(self._request(part, position)))
+            body = self._send(self._request(part, position))
+            answer = _decode(body)
         except TRY_AGAIN:
             # The answer was lost, what it cost was not.
             self._pace.owe(self._units)
             raise
-        self._units = answer.ConsumedCapacity.CapacityUnits if answer.ConsumedCapacity else 0.0
+        told = answer.ConsumedCapacity
+        self._units = told.CapacityUnits if told else units_of(len(body), consistent=self._options.consistent)
         self._items = len(answer.Items)
         self._pace.owe(self._units)
         return answer

@@ -143,6 +143,7 @@ class Move:
             config=configured(**backfill),
             clock=self.clock,
             control=self.control,
+            control_of=lambda _: MemoryControl(),
             dynamodb=self.api,
             s3=self.store,
             table=SimpleNamespace(arn=TABLE_ARN),

@@ -145,6 +145,22 @@ def test_a_table_keeps_its_records_apart_from_the_others_and_alone_under_the_mig
     assert customers.dead_letters_to == "s3://b/moveout/shop/customers/dead-letters"
 
 
+def test_letters_of_several_tables_never_share_a_folder_for_equal_keys_make_equal_names(tmp_path):
+    orders, customers = load_all(written(tmp_path, SEVERAL))
+    assert (orders.dead_letters_to, customers.dead_letters_to) == ("/letters/orders", "/letters/customers")
+    alone = GOOD + "dead_letters: {to: /letters}\n"
+    assert load(written(tmp_path, alone)).dead_letters_to == "/letters"
+    kept = SEVERAL.replace("from: scan, workers: 1}", "from: scan, workers: 1}\n    dead_letters: {to: s3://b/of/}")
+    assert load_all(written(tmp_path, kept))[1].dead_letters_to == "s3://b/of/customers"
+
+
+@pytest.mark.parametrize("option", ["migration: other", "control: {table: other}", "mode: tail", "one_of: 1"])
+def test_what_is_one_for_all_tables_cannot_be_said_of_one_of_them(tmp_path, option):
+    text = SEVERAL.replace("  - source: {table: customers}", f"  - source: {{table: customers}}\n    {option}")
+    with pytest.raises(ConfigurationError, match=rf"tables\.1\.{option.split(':')[0]}: is one for all tables"):
+        load_all(written(tmp_path, text))
+
+
 def test_two_moves_from_or_into_one_table_are_refused(tmp_path):
     twice = SEVERAL.replace("source: {table: customers}", "source: {table: orders}")
     with pytest.raises(ConfigurationError, match="'orders' is the source of two"):

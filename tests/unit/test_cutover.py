@@ -1,6 +1,6 @@
 import pytest
 
-from daemon.control import Migration, Proof
+from daemon.control import Migration, Proof, Sweep
 from daemon.cutover import Limits, Observation, conditions, decide, lag_seconds, to_be_settled
 from daemon.phase import Phase
 
@@ -125,6 +125,14 @@ def test_a_tail_without_a_backfill_has_nothing_to_load_and_replicates_at_once():
 def test_a_tail_that_a_resync_gave_parts_to_loads_them_first():
     tail = Migration(phase=Phase.ANCHORED, mode="tail", parts=2)
     assert decide(tail, SEEN._replace(parts_done=0), LIMITS).phase is Phase.BACKFILLING
+
+
+def test_a_tail_whose_resync_has_nothing_to_load_still_removes_what_was_deleted_in_the_gap():
+    seen = SEEN._replace(parts_total=0, parts_done=0, items_total=0, items_done=0)
+    tail = Migration(phase=Phase.ANCHORED, mode="tail", sweep=Sweep(below=2, at=1))
+    loading = decide(tail, seen, LIMITS)
+    assert loading.phase is Phase.BACKFILLING
+    assert to_be_settled(loading, seen)
 
 
 def test_a_total_that_is_an_estimate_is_told_as_one():

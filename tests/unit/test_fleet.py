@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from daemon import waiting
 from daemon.config import load_all
 from daemon.control import Migration
 from daemon.cutover import Limits, Observation
@@ -133,6 +134,28 @@ def test_an_end_with_refused_items_is_no_success(fleet):
     fleet.fleet.turn()
     with pytest.raises(CheckFailed, match=r"3 item\(s\) that the target refuses"):
         fleet.fleet._refuse_open_letters()
+
+
+def test_whoever_polls_for_the_end_still_sees_it(fleet):
+    # The process ends by itself: without a moment in which it is said, `moveout wait` found nobody.
+    assert fleet.fleet._last_words() == 0
+    fleet.fleet._prepare()
+    fleet.fleet.turn()
+    for table in fleet.tables:
+        table.phase = Phase.LOADED
+    fleet.fleet.turn()
+    assert fleet.fleet._last_words() > 2 * waiting.POLL_SECONDS
+
+
+def test_a_signal_file_that_cannot_be_written_makes_this_replica_unready_and_ends_nothing(fleet):
+    fleet.signal.mkdir()
+    fleet.fleet._prepare()
+    fleet.fleet.turn()
+    fleet.fleet.turn()
+    assert "signal.file" in fleet.fleet._not_ready()
+    fleet.signal.rmdir()
+    fleet.fleet.turn()
+    assert fleet.fleet._not_ready() is None
 
 
 def test_why_it_carries_no_data_is_told_with_the_name_of_the_table(fleet):

@@ -96,6 +96,9 @@ def test_a_leader_lease_shorter_than_two_heartbeats_is_refused():
 
 
 def test_the_kcls_tables_belong_to_one_migration_one_stream_and_one_generation_and_have_legal_names():
+    long = [application_name(f"shop.{'x' * 200}{table}", ARN, generation) for table in "ab" for generation in (1, 2)]
+    assert len(set(long)) == 4
+    assert {len(name) for name in long} == {200}
     name = application_name("orders", ARN, 1)
     assert name == "moveout-orders-g1-2026-11-21T05-06-06.288"
     assert application_name("orders", ARN.replace("05:06", "07:06"), 1) != name

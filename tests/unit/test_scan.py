@@ -197,3 +197,15 @@ def test_memory_is_one_page_however_large_the_segment():
     finally:
         tracemalloc.stop()
     assert peak < 4 * len(body)
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+def test_a_server_that_tells_no_read_units_is_held_to_the_rate_by_what_it_sends(consistent):
+    told, silent = (ScannedTable(400, item_bytes=2000, page_bytes=10**6) for _ in range(2))
+    send = silent.send
+    silent.send = lambda request: json.dumps({**json.loads(send(request)), "ConsumedCapacity": None}).encode()
+    for table in (told, silent):
+        list(scanner(table, limit=20, consistent=consistent).pages(begun()))
+    took = [table.clock.now - 1_700_000_000.0 for table in (told, silent)]
+    assert took[0] > 3
+    assert took[1] == pytest.approx(took[0], rel=0.2)
