@@ -49,12 +49,13 @@ def _backfill(known: Parts) -> str:
         return scanning.told(known)
     made = plan(known)
     if made.pending:
-        return f"{made.origin}; its files are loaded when AWS has made it, and the stream is followed meanwhile"
+        meanwhile = ", and the stream is followed meanwhile" if known.config.tails else ""
+        return f"{made.origin}; its files are loaded when AWS has made it{meanwhile}"
     if known.config.backfill.from_ == "files":
         return files_plan.told(known, made.parts)
     items = sum(part.items for part in made.parts)
     joins = "; it joins the stream without a hole" if known.config.tails else ""
-    return f"{items:,} items in {len(made.parts)} files{joins}"
+    return f"{items:,} items in {len(made.parts):,} file(s){joins}"
 
 
 def _target(known: Parts) -> str:

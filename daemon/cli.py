@@ -17,6 +17,7 @@ from daemon.terminal import (
     EXIT_REFUSED,
     EXIT_USAGE,
     ConfigOption,
+    OutputOption,
     TableOption,
     configured,
     configured_all,
@@ -25,6 +26,7 @@ from daemon.terminal import (
     guarded,
     out,
     refuse,
+    told,
 )
 
 app = typer.Typer(
@@ -61,7 +63,7 @@ def root(
 def check(
     config: ConfigOption = DEFAULT_CONFIG,
     table: TableOption = None,
-    output: Annotated[str, typer.Option(help="text or json")] = "text",
+    output: OutputOption = "text",
 ) -> None:
     """Check that the move can work, and estimate its cost and time. Touches nothing.
 
@@ -190,7 +192,7 @@ def status(
     table: TableOption = None,
     parts: Annotated[bool, typer.Option("--parts", help="Each file or segment of the backfill as well.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Again and again, until Ctrl-C.")] = False,
-    output: Annotated[str, typer.Option(help="text or json")] = "text",
+    output: OutputOption = "text",
 ) -> None:
     """Say where the migration stands, and why readers may not switch yet. Needs the control table only."""
     from daemon.watching import Watched, follow
@@ -213,7 +215,7 @@ def wait(
     condition: Annotated[str, typer.Option("--for", help="ready-readers or phase=<phase>")] = "ready-readers",
     timeout: Annotated[float, typer.Option(help="Seconds; 0 waits for ever.")] = 0,
     url: Annotated[str | None, typer.Option(help="The service, e.g. http://host:8080. Default: server.listen.")] = None,
-    output: Annotated[str, typer.Option(help="text or json")] = "text",
+    output: OutputOption = "text",
 ) -> None:
     """Wait until readers may switch. Progress goes to stderr, the result to stdout.
 
@@ -312,7 +314,7 @@ def _asked(ask: Any) -> Any:
     try:
         return ask()
     except (ClientError, BotoCoreError) as error:
-        refuse(EXIT_FAILED, f"the control table cannot be read: {error}")
+        refuse(EXIT_FAILED, told(error))
 
 
 def main() -> None:

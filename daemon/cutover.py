@@ -76,7 +76,9 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
             migration.gap or "nothing was trimmed from the stream before it was read",
         ),
         *loading[1:],
-        Condition("LagProven", lag is not None, "Heartbeats" if lag is not None else "NothingProven", seen.lag_reason),
+        Condition(
+            "LagProven", lag is not None, "Heartbeats" if lag is not None else "NothingProven", _proof(lag, seen)
+        ),
         Condition(
             "CaughtUp",
             within,
@@ -84,6 +86,12 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
             f"proven lag is {_seconds(lag)}, the limit is {limits.max_lag_seconds:g} s",
         ),
     ]
+
+
+def _proof(lag: float | None, seen: Observation) -> str:
+    """Heartbeats come through during the backfill as well: they prove no lag before it is complete."""
+    early = lag is None and seen.applied_through is not None
+    return f"{seen.lag_reason}; lag has no bound before the backfill is complete" if early else seen.lag_reason
 
 
 def _letters_resolved(seen: Observation) -> Condition:
@@ -109,8 +117,8 @@ def _backfill_complete(migration: Migration, seen: Observation) -> Condition:
     if migration.pending and migration.phase is Phase.ANCHORED:
         reason = "ExportFailed" if seen.export_failed else "ExportPending"
         return Condition("BackfillComplete", status=False, reason=reason, message=seen.export)
-    total = f"{'about ' if seen.estimated else ''}{seen.items_total}"
-    message = f"{seen.items_done} of {total} items in {seen.parts_done} of {seen.parts_total} parts"
+    total = f"{'about ' if seen.estimated else ''}{seen.items_total:,}"
+    message = f"{seen.items_done:,} of {total} items in {seen.parts_done:,} of {seen.parts_total:,} part(s)"
     if seen.part_error and not complete:
         return Condition("BackfillComplete", status=False, reason="PartFailed", message=seen.part_error)
     return Condition("BackfillComplete", complete, "Complete" if complete else "Loading", message)
@@ -144,12 +152,14 @@ def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration
         return _to(migration, Phase.REPLICATING, "nothing to load; following the stream")
     if migration.phase is Phase.ANCHORED and seen.parts_total == migration.parts:
         about = "about " if seen.estimated else ""
-        return _to(migration, Phase.BACKFILLING, f"loading {about}{seen.items_total} items in {seen.parts_total} parts")
+        return _to(
+            migration, Phase.BACKFILLING, f"loading {about}{seen.items_total:,} items in {seen.parts_total:,} part(s)"
+        )
     if migration.phase is Phase.BACKFILLING and backfill_accounted(migration, seen) and migration.settled:
         if migration.mode == "backfill":
-            message = f"all {seen.items_total} items are loaded; nothing that is written from now on will be"
+            message = f"all {seen.items_total:,} items are loaded; nothing that is written from now on will be"
             return _to(migration, Phase.LOADED, message)
-        return _to(migration, Phase.REPLICATING, f"all {seen.items_total} items are loaded; catching up")
+        return _to(migration, Phase.REPLICATING, f"all {seen.items_total:,} items are loaded; catching up")
     if migration.phase is Phase.REPLICATING:
         return _readiness(migration, seen, limits)
     return migration

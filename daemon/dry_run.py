@@ -161,7 +161,7 @@ def run(config: Config, options: JsonlOptions | None, index: int, of: int, conso
             _load(known, into, account, sources, worker.rows_pace(known, of))
     finally:
         into.close()
-    _told(account, out, "nowhere" if options is None else options.to)
+    _told(account, out, "" if options is None else options.to)
 
 
 def _load(known: Parts, into: Retrying, account: "Account", sources: Sources, pace: Pace) -> None:
@@ -203,8 +203,9 @@ def _told(account: "Account", out: Console, where: str) -> None:
     shown = account.look()
     out.print(progress_view.summary(shown, dict.fromkeys(account.faults, "failed")), highlight=False)
     for reason in account.reasons:
-        out.print(f"rejected: {reason}", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"Written to {where}; DynamoDB was only read.", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"refused: {reason}", markup=False, highlight=False, soft_wrap=True)
+    written = f"Written to {where}" if where else "Nothing was written"
+    out.print(f"{written}; DynamoDB was only read.", markup=False, highlight=False, soft_wrap=True)
     if account.faults:
         raise BackfillIncomplete("; ".join(account.faults.values()))
 

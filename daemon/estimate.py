@@ -198,7 +198,7 @@ def _tail(config: Config, basis: Basis) -> Iterator[Figure]:
     source = f"{basis.shards:,} open shard(s), tail.idle_millis = {tail.idle_millis:,}; more while much is written"
     yield Figure("stream", told, source, calls, unit="requests/hour")
     beats = basis.shards / tail.heartbeat_seconds
-    told = f"{_rate(beats)} write units per second on the source"
+    told = f"{_rate(beats)} write unit(s) per second on the source"
     source = f"one small item for each open shard, every {tail.heartbeat_seconds:g} s (tail.heartbeat_seconds)"
     yield Figure("heartbeats", told, source, beats, unit="write units/s")
 
@@ -239,7 +239,9 @@ def _of_files(known: Parts) -> Basis:
         return Basis(source=f"the files cannot be listed: {error}")
     items = sum(part.items for part in parts) if parts and all(part.items for part in parts) else None
     sized = sum(part.size_bytes for part in parts) if all(part.size_bytes for part in parts) else None
-    return Basis(items, sized, f"{len(parts):,} files as they are stored; how many items they hold only reading tells")
+    return Basis(
+        items, sized, f"{len(parts):,} file(s) as they are stored; how many items they hold only reading tells"
+    )
 
 
 def _described(known: Parts) -> Mapping[str, Any] | None:

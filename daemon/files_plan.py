@@ -1,5 +1,6 @@
 """Files of older tools as a backfill: what there is, as of when, and whether the stream joins them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from daemon.app import Parts
 from daemon.control import Part
 from daemon.preflight import CheckFailed
+from daemon.progress_view import size
 from daemon.sections import Files
 from daemon.source.export import ExportUnusable, hole, iso, version_of
 from daemon.source.foreign import parts as foreign
@@ -69,5 +71,12 @@ def _fault(known: Parts, files: Files, taken_at: float, now: float) -> str | Non
 
 def told(known: Parts, parts: Sequence[Part]) -> str:
     """What `moveout check` says of them."""
-    joined = "; they join the stream without a hole" if known.config.tails else ""
-    return f"{len(parts)} files: {foreign.told(parts)}{joined}"
+    return in_words(parts) + ("; they join the stream without a hole" if known.config.tails else "")
+
+
+def in_words(parts: Sequence[Part]) -> str:
+    """How many there are of each format: `2 file(s), 1 as csv, 1 as emr: 1.21 MiB as stored, about 2,400 items`."""
+    formats = Counter(part.format.split(" ")[0] for part in parts)
+    counts = ", ".join(f"{count:,} as {name}" for name, count in sorted(formats.items()))
+    stored, items = size(sum(part.size_bytes for part in parts)), sum(part.items for part in parts)
+    return f"{len(parts):,} file(s), {counts}: {stored} as stored, about {items:,} items"

@@ -10,11 +10,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from daemon.progress_view import short
 from daemon.terminal import (
     DEFAULT_CONFIG,
     EXIT_REFUSED,
     EXIT_USAGE,
     ConfigOption,
+    OutputOption,
     TableOption,
     configured,
     guarded,
@@ -45,7 +47,7 @@ def list_letters(
     config: ConfigOption = DEFAULT_CONFIG,
     table: TableOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are open no more.")] = False,
-    output: Annotated[str, typer.Option(help="text or json (JSON Lines)")] = "text",
+    output: OutputOption = "text",
 ) -> None:
     """Show what waits for a decision, and why the target refused it."""
     known = _known(config, table)
@@ -66,7 +68,7 @@ def _table(shown: Mapping[str, Any]) -> Table:
     for name, letter in sorted(shown.items(), key=lambda entry: entry[1].at):
         since = datetime.fromtimestamp(letter.at, UTC).isoformat(timespec="seconds")
         why = letter.note or letter.reason
-        table.add_row(name, letter.state.value, since, Text(letter.key), letter.origin.rpartition("/")[2], Text(why))
+        table.add_row(name, letter.state.value, since, Text(letter.key), short(letter.origin), Text(why))
     return table
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 from daemon.progress import Figures, Progress
 
 PARTS_MAX = 12  # of those that are being loaded, on a screen
+SCANNED = "scan:"  # what the names of segments begin with (daemon/source/scan.py)
 _STEP = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -41,10 +42,15 @@ def summary(shown: Progress, faults: dict[str, str]) -> RenderableType:
     return table
 
 
+def short(name: str) -> str:
+    """A part's name for a narrow column: a file's own, or table and segment of a scan (`orders#3/16`)."""
+    return name.removeprefix(SCANNED) if name.startswith(SCANNED) else name.rpartition("/")[2]
+
+
 def _headed(*more: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("part", overflow="ellipsis", no_wrap=True)
-    for name in ("items", "bytes", "rejected", "skipped", *(name for name in more if name)):
+    for name in ("items", "bytes", "refused", "left out", *(name for name in more if name)):
         table.add_column(name, justify="right", no_wrap=True)
     for name in more:
         if not name:
@@ -54,7 +60,7 @@ def _headed(*more: str) -> Table:
 
 def _counts(part: Figures) -> Sequence[RenderableType]:
     return (
-        Text(part.name.rsplit("/", 1)[-1] or f"all {part.parts:,} part(s)"),
+        Text(short(part.name) or f"all {part.parts:,} part(s)"),
         _of(part),
         size(part.bytes_read),
         f"{part.rejected:,}",

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from daemon.control import Control, Part
+from daemon.phase import Phase
+from daemon.progress_view import duration, short, size
 from daemon.signal.document import Backfill, Document, is_current
 
 
@@ -41,10 +42,10 @@ def _tables(documents: Sequence[Document]) -> Table:
     return table
 
 
-def _share(backfill: Backfill) -> str:
+def _share(backfill: Backfill, unit: str = "") -> str:
     done, total = backfill.items_done, backfill.items_total
     percent = f" ({100 * done / total:.0f} %)" if total else ""
-    return f"{done:,} of {'about ' if backfill.items_estimated else ''}{total:,}{percent}"
+    return f"{done:,} of {'about ' if backfill.items_estimated else ''}{total:,}{unit}{percent}"
 
 
 def render_parts(name: str, parts: Sequence[Part]) -> RenderableType:
@@ -55,7 +56,7 @@ def render_parts(name: str, parts: Sequence[Part]) -> RenderableType:
         "items",
         "applied",
         "refused",
-        "skipped",
+        "left out",
         "read",
         title=f"parts of {name}",
         box=None,
@@ -67,13 +68,13 @@ def render_parts(name: str, parts: Sequence[Part]) -> RenderableType:
         about = "" if part.counted or part.done else "about "
         items = f"{part.rows_read:,} of {about}{part.items:,}"
         table.add_row(
-            part.name.rpartition("/")[2],
+            short(part.name),
             state,
             items,
             f"{part.applied:,}",
             f"{part.rejected:,}",
             f"{part.skipped:,}",
-            f"{part.bytes_read / 1e6:,.1f} MB",
+            size(part.bytes_read),
         )
     return table
 
@@ -86,45 +87,65 @@ def _state(part: Part) -> str:
 
 def _headline(document: Document) -> Text:
     ready = "readers may switch" if document.ready.readers else "readers must not switch yet"
-    line = Text.assemble((f"{document.migration}: {document.phase.value}", "bold"), f" - {ready}. {document.message}")
-    if not is_current(document, time.time()):
+    said = f" - {document.message}" if document.phase is Phase.LOADED else f" - {ready}. {document.message}"
+    line = Text.assemble((f"{document.migration}: {document.phase.value}", "bold"), said)
+    # A backfill without a tail ends by itself: its silence is no fault.
+    if document.phase is not Phase.LOADED and not is_current(document, time.time()):
         line.append(f"\nThe service is silent since {document.published_at}: nothing here holds now.", "red")
     return line
 
 
 def _figures(document: Document) -> Table:
     table = Table.grid(padding=(0, 2))
-    lag, backfill, tail = document.lag, document.backfill, document.tail
-    rows: list[tuple[str, Any]] = [
+    # A backfill without a tail has no such condition, and nothing to say of lag and stream.
+    tailed = any(condition.type == "LagProven" for condition in document.conditions)
+    rows = [*(_lag(document) if tailed else ()), *_load(document.backfill), *(_tail(document) if tailed else ())]
+    rows.append(("dead letters", _letters(document)))
+    if document.paused.trims_in_seconds is not None:
+        rows.append(("stream", _forgets(document.paused.trims_in_seconds)))
+    if document.paused.backfill or document.paused.tail:
+        rows.append(("paused", _paused(document)))
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _lag(document: Document) -> list[tuple[str, str]]:
+    lag = document.lag
+    return [
         ("lag", "unbounded" if lag.seconds is None else f"{lag.seconds:.1f} s, proven by round {lag.round}"),
         ("applied through", lag.applied_through or "nothing proven yet"),
+    ]
+
+
+def _load(backfill: Backfill) -> list[tuple[str, str]]:
+    return [
         (
             "backfill",
-            f"{_share(backfill)} items, {backfill.parts_done} of {backfill.parts_total} parts, "
+            f"{_share(backfill, ' items')}, {backfill.parts_done:,} of {backfill.parts_total:,} part(s), "
             f"{backfill.items_per_second:,.0f} items/s{_eta(backfill.eta_seconds)}",
         ),
         (
             "",
             f"{backfill.applied:,} applied, {backfill.rejected:,} refused, {backfill.skipped:,} heartbeats left out, "
-            f"{backfill.bytes_read / 1e6:,.1f} MB read",
+            f"{size(backfill.bytes_read)} read",
         ),
+    ]
+
+
+def _tail(document: Document) -> list[tuple[str, str]]:
+    tail = document.tail
+    return [
         (
             "tail",
             f"{tail.records:,} records in {tail.shards_open} open and {tail.shards_ended} ended shard(s), "
             f"{tail.shards_unowned} without owner, {tail.restarts} restart(s)",
-        ),
-        ("dead letters", _letters(document)),
-        ("stream", _forgets(document.paused.trims_in_seconds)),
+        )
     ]
-    if document.paused.backfill or document.paused.tail:
-        rows.append(("paused", _paused(document)))
-    for name, value in rows:
-        table.add_row(name, str(value))
-    return table
 
 
-def _forgets(seconds: float | None) -> str:
-    return "nothing waits in it" if seconds is None else f"forgets what is not applied in {seconds / 3600:.1f} h"
+def _forgets(seconds: float) -> str:
+    return f"forgets what is not applied in {seconds / 3600:.1f} h"
 
 
 def _paused(document: Document) -> str:
@@ -145,7 +166,7 @@ def _letters(document: Document) -> str:
 def _eta(seconds: float | None) -> str:
     if not seconds:
         return ""
-    return f", about {seconds / 60:.0f} min left" if seconds > 90 else f", about {seconds:.0f} s left"  # noqa: PLR2004
+    return f", about {duration(seconds)} left"
 
 
 def _conditions(document: Document) -> Table:

@@ -65,7 +65,7 @@ def told(known: Parts) -> str:
     begun = begin(known)
     limit = "no limit" if begun.rate.units is None else f"at most {begun.rate.units:g} read units per second"
     items = sum(part.items for part in begun.parts)
-    return f"a scan of about {items} items in {len(begun.parts)} segments, with {limit} ({begun.rate.why})"
+    return f"a scan of about {items:,} items in {len(begun.parts):,} segment(s), with {limit} ({begun.rate.why})"
 
 
 def _now(known: Parts, answer: Any) -> float:

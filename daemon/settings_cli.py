@@ -11,7 +11,6 @@ from daemon.config import Config
 from daemon.control import Settings
 from daemon.terminal import (
     DEFAULT_CONFIG,
-    EXIT_FAILED,
     EXIT_USAGE,
     ConfigOption,
     TableOption,
@@ -125,7 +124,7 @@ def _each(path: Any, table: str | None, changes: Mapping[str, Any]) -> None:
 
     for config in configured_all(path, table):
         known = parts(config)
-        if changes.get("read_percent") is not None:
+        if changes.get("read_percent") is not None and config.backfill.from_ == "scan":
             _tellable(known, changes)
         out.print(in_force(config, _changed(known, changes)), highlight=False)
 
@@ -138,20 +137,9 @@ def _tellable(known: Any, changes: Mapping[str, Any]) -> None:
 
 
 def _changed(known: Any, changes: Mapping[str, Any]) -> Settings:
-    from botocore.exceptions import ClientError
-
     from daemon.settings import change, replaced
 
-    try:
-        return change(known.control, replaced(**changes))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
-        refuse(
-            EXIT_FAILED,
-            f"the control table {known.config.control.table!r} does not exist yet, so there is nothing to set: "
-            "start the move with `moveout run`",
-        )
+    return change(known.control, replaced(**changes))
 
 
 def in_force(config: Config, settings: Settings) -> Table:
@@ -159,7 +147,10 @@ def in_force(config: Config, settings: Settings) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row("migration", config.name)
     for name, key in KEYS.items():
-        table.add_row(name, _in_force(key, getattr(settings, key.setting), _configured(config)[key.setting], settings))
+        value, configured = getattr(settings, key.setting), _configured(config)[key.setting]
+        used = key.instead_of is None or config.backfill.from_ == "scan"
+        not_used = f"not used: it is for a scan, backfill.from is {config.backfill.from_}"
+        table.add_row(name, _in_force(key, value, configured, settings) if used else not_used)
     paused = [part for part in ("backfill", "tail") if getattr(settings, f"{part}_paused")]
     table.add_row("paused", ", ".join(paused) or "nothing")
     if settings.tail_paused:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -22,6 +22,8 @@ ConfigOption = Annotated[
     ),
 ]
 DEFAULT_CONFIG = Path("moveout.yaml")
+Output = Literal["text", "json"]
+OutputOption = Annotated[Output, typer.Option(help="For people, or for machines.")]
 TableOption = Annotated[
     str | None,
     typer.Option("--table", envvar="MOVEOUT_TABLE", help="The source table, where the migration moves several."),
@@ -102,5 +104,18 @@ def _refused(act: Callable[[], None]) -> tuple[int, str] | None:
     except Conflict as error:
         return EXIT_FAILED, f"somebody else changed the migration at the same time: {error}. Run it again"
     except (ClientError, BotoCoreError) as error:
-        return EXIT_FAILED, f"AWS cannot be reached or refuses: {error}"
+        return EXIT_FAILED, told(error)
     return None
+
+
+def told(error: Exception) -> str:
+    """What AWS refused, or why it did not answer. Raises nothing."""
+    answer = getattr(error, "response", {}).get("Error", {})
+    # The source table is told of by the checks. What is described may be a stream, or an export.
+    described = getattr(error, "operation_name", "").startswith("Describe")
+    if answer.get("Code") == "ResourceNotFoundException" and not described:
+        return (
+            "the control table does not exist: `moveout run` makes it when the move begins; if it runs already, look "
+            "at control.table, control.region and control.role_arn"
+        )
+    return f"AWS cannot be reached or refuses: {error}"

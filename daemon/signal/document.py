@@ -130,7 +130,7 @@ def document(
             proof="heartbeat",
             round=progress.proof_round,
         ),
-        backfill=_backfill(migration, seen, progress.items_per_second),
+        backfill=_backfill(migration, seen, progress),
         tail=progress.tail,
         dead_letters=DeadLetterCounts(**progress.letters),
         conditions=conditions,
@@ -154,8 +154,10 @@ def _pause(paused: Paused) -> str:
     return f"; the {halted} is paused: `moveout resume` goes on" if halted else ""
 
 
-def _backfill(migration: Migration, seen: Observation, per_second: float) -> Backfill:
-    left = seen.items_total - seen.items_done
+def _backfill(migration: Migration, seen: Observation, progress: Progress) -> Backfill:
+    left, per_second = seen.items_total - seen.items_done, progress.items_per_second
+    if progress.paused.backfill and left:
+        per_second = 0.0  # what it was before tells nothing of when it will be done
     eta = left / per_second if per_second > 0 and left else (0.0 if not (left or migration.pending) else None)
     return Backfill(
         parts_total=seen.parts_total,

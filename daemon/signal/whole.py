@@ -44,6 +44,8 @@ def whole(migration: str, tables: Sequence[Document]) -> Document:
 
 def _message(tables: Sequence[Document], behind: Document) -> str:
     ready = sum(table.ready.readers for table in tables)
+    if all(table.phase is Phase.LOADED for table in tables):
+        return f"all {len(tables)} tables are loaded; nothing that is written from now on will be"
     if ready == len(tables):
         return f"ready: all {ready} tables are"
     return f"{ready} of {len(tables)} tables are ready; {behind.table} is {behind.phase.value}: {behind.message}"
@@ -75,19 +77,27 @@ def _backfill(each: Sequence[Backfill]) -> Backfill:
         return sum(getattr(one, field) for one in each)
 
     left, per_second = total("items_total") - total("items_done"), total("items_per_second")
+    # None of a table that has nothing left: its export is still to come, and nobody knows how much that is.
+    unknown = any(one.eta_seconds is None and one.items_done == one.items_total for one in each)
     return Backfill(
         parts_total=total("parts_total"),
         parts_done=total("parts_done"),
         items_total=total("items_total"),
         items_done=total("items_done"),
         items_per_second=round(per_second, 1),
-        eta_seconds=0.0 if not left else round(left / per_second, 1) if per_second > 0 else None,
+        eta_seconds=_eta(left, per_second) if not unknown else None,
         items_estimated=any(one.items_estimated for one in each),
         applied=total("applied"),
         rejected=total("rejected"),
         skipped=total("skipped"),
         bytes_read=total("bytes_read"),
     )
+
+
+def _eta(left: int, per_second: float) -> float | None:
+    if not left:
+        return 0.0
+    return round(left / per_second, 1) if per_second > 0 else None
 
 
 def _tail(each: Sequence[Tail]) -> Tail:
@@ -116,4 +126,7 @@ def _condition(type_: str, tables: Sequence[Document]) -> Condition:
     found = [(table.table, condition) for table in tables for condition in table.conditions if condition.type == type_]
     holds: Callable[[tuple[str, Condition]], bool] = lambda entry: entry[1].status  # noqa: E731  used twice below
     table, first = min(found, key=holds)
-    return first if all(map(holds, found)) else Condition(type_, False, first.reason, f"{table}: {first.message}")  # noqa: FBT003
+    if all(map(holds, found)):
+        alike = len({condition.message for _, condition in found}) == 1
+        return first if alike else Condition(type_, True, first.reason, f"holds for all {len(found)} tables")  # noqa: FBT003
+    return Condition(type_, False, first.reason, f"{table}: {first.message}")  # noqa: FBT003

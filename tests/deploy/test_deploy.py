@@ -8,7 +8,7 @@ import yaml
 
 from daemon import metrics
 from daemon.cli import app
-from daemon.config import load
+from daemon.config import Config, load, load_all
 from daemon.control import Migration
 from daemon.cutover import Limits, Observation
 from daemon.metrics import ProcessHealth
@@ -93,3 +93,24 @@ def test_the_image_uses_files_that_exist():
     for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE):
         for name in line.split():
             assert (DEPLOY.parent / name).exists(), name
+
+
+EXAMPLE = (DEPLOY / "moveout.example.yaml").read_text()
+# A section that is commented out as a whole: what is uncommented replaces the section of that name.
+ALTERNATIVES = re.findall(r"^# [a-z_]+:.*\n(?:^#   .*\n)*", EXAMPLE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("text", ALTERNATIVES, ids=lambda text: " ".join(text.split()[1:4]))
+def test_every_alternative_of_the_example_is_a_good_one(tmp_path, text):
+    chosen = yaml.safe_load("\n".join(line.removeprefix("# ") for line in text.splitlines()))
+    path = tmp_path / "moveout.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(EXAMPLE), **chosen}))
+    assert load_all(path)
+
+
+def test_the_example_shows_every_way_in_every_target_and_every_section_once():
+    shown = "\n".join(ALTERNATIVES) + EXAMPLE
+    for option in ("windows:", "export:", "export_arn:", "from: scan", "from: files", "kind: dynamodb", "kind: jsonl"):
+        assert f" {option}" in shown
+    for section in Config.model_fields.keys() - {"one_of"} | {"tables"}:
+        assert re.search(rf"^(# )?{section}:", EXAMPLE, re.MULTILINE), section

@@ -138,8 +138,8 @@ def test_a_tail_whose_resync_has_nothing_to_load_still_removes_what_was_deleted_
 def test_a_total_that_is_an_estimate_is_told_as_one():
     seen = SEEN._replace(parts_done=0, items_done=3, estimated=True)
     loading = decide(Migration(phase=Phase.ANCHORED, parts=2), seen, LIMITS)
-    assert loading.message == "loading about 7 items in 2 parts"
-    assert conditions(loading, seen, LIMITS)[0].message == "3 of about 7 items in 0 of 2 parts"
+    assert loading.message == "loading about 7 items in 2 part(s)"
+    assert conditions(loading, seen, LIMITS)[0].message == "3 of about 7 items in 0 of 2 part(s)"
 
 
 def test_what_was_proven_before_a_resync_proves_nothing_after_it():

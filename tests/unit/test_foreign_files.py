@@ -14,9 +14,10 @@ from botocore.exceptions import ReadTimeoutError, ResponseStreamingError
 from fakes import ObjectStore
 
 from daemon.control import Part
+from daemon.files_plan import in_words
 from daemon.sections import Files
 from daemon.source.export import ExportUnusable
-from daemon.source.foreign.parts import files_parts, told
+from daemon.source.foreign.parts import files_parts
 from daemon.source.pages import Sources, pages
 from sinks.change import Key, KeyAttribute, KeySchema
 
@@ -171,7 +172,7 @@ def test_about_how_many_items_there_are_is_told_before(folder):
     put(folder, "packed", gzip.compress(many().encode()))
     _, parts = found(folder)
     assert all(18_000 < part.items < 22_000 for part in parts)
-    assert told(parts).startswith("2 items; 0.")
+    assert in_words(parts).startswith("2 file(s), 2 as items: ")
 
 
 def test_a_line_that_is_no_item_is_named_with_its_file_and_number(folder):

@@ -142,7 +142,7 @@ def test_a_percentage_of_nothing_is_refused_with_what_to_set_instead_and_nothing
 
 def test_check_says_at_which_rate_the_table_will_be_read_and_why():
     assert scanning.told(Known()) == (
-        "a scan of about 300 items in 3 segments, with at most 100 read units per second "
+        "a scan of about 300 items in 3 segment(s), with at most 100 read units per second "
         "(25 % of 400 units (provisioned); the default, as nothing is set)"
     )
     assert "with no limit (the table is on demand" in scanning.told(Known(ON_DEMAND))

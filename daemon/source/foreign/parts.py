@@ -1,7 +1,6 @@
 """Files of older tools -> the parts of a backfill."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -90,10 +89,3 @@ def _of_table(table: CsvTable, parts: Sequence[Part]) -> list[Part]:
     """Those below the table's path; all, where the path is not kept."""
     path = f"/{table.table.table_path.strip('/')}/"
     return [part for part in parts if path in part.name] or list(parts)
-
-
-def told(parts: Sequence[Part]) -> str:
-    """What was found, format by format: `12 emr, 3 csv; 1200 MB`."""
-    formats = Counter(part.format.split(" ")[0] for part in parts)
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(formats.items()))
-    return f"{counts}; {sum(part.size_bytes for part in parts) / 1e6:.1f} MB, about {sum(p.items for p in parts)} items"
