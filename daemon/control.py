@@ -76,6 +76,7 @@ class Migration(msgspec.Struct, frozen=True):
     backfill_version: int = 0
     parts: int = 0  # how many there are to load
     settled: bool = False
+    settled_at: float = 0  # when a sweep was seen to be done; what is proven of before is not proven of its rows
     caught_up_since: float | None = None
     ready_since: float | None = None
     gap: str | None = None

@@ -70,6 +70,14 @@ PROOF = (
 
 GAPS = (
     Mutant(
+        "what is proven of before the sweep counts",
+        "a row that the sweep left to the stream is stale, and said to be applied",
+        CUTOVER,
+        "    if seen.applied_through < migration.settled_at:",
+        "    if False:",
+        "tests/unit/test_cutover.py",
+    ),
+    Mutant(
         "a proof of before a resync counts after it",
         "lag is told as proven while old changes pass through the target again",
         CONTROL,
