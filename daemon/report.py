@@ -44,6 +44,8 @@ def _tables(documents: Sequence[Document]) -> Table:
 
 def _share(backfill: Backfill, unit: str = "") -> str:
     done, total = backfill.items_done, backfill.items_total
+    if backfill.items_estimated and done > total:
+        return f"{done:,}{unit} so far, the estimate was {total:,}"
     percent = f" ({100 * done / total:.0f} %)" if total else ""
     return f"{done:,} of {'about ' if backfill.items_estimated else ''}{total:,}{unit}{percent}"
 

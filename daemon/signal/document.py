@@ -155,10 +155,11 @@ def _pause(paused: Paused) -> str:
 
 
 def _backfill(migration: Migration, seen: Observation, progress: Progress) -> Backfill:
-    left, per_second = seen.items_total - seen.items_done, progress.items_per_second
+    left, per_second = max(seen.items_total - seen.items_done, 0), progress.items_per_second
+    unknown = migration.pending or (not left and seen.parts_done < seen.parts_total)  # or the estimate was outgrown
     if progress.paused.backfill and left:
         per_second = 0.0  # what it was before tells nothing of when it will be done
-    eta = left / per_second if per_second > 0 and left else (0.0 if not (left or migration.pending) else None)
+    eta = left / per_second if per_second > 0 and left else (0.0 if not (left or unknown) else None)
     return Backfill(
         parts_total=seen.parts_total,
         parts_done=seen.parts_done,

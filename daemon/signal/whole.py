@@ -76,9 +76,10 @@ def _backfill(each: Sequence[Backfill]) -> Backfill:
     def total(field: str) -> int:
         return sum(getattr(one, field) for one in each)
 
-    left, per_second = total("items_total") - total("items_done"), total("items_per_second")
-    # None of a table that has nothing left: its export is still to come, and nobody knows how much that is.
-    unknown = any(one.eta_seconds is None and one.items_done == one.items_total for one in each)
+    left = sum(max(one.items_total - one.items_done, 0) for one in each)
+    per_second = total("items_per_second")
+    # None of a table that has nothing left: its export is still to come, or its estimate was outgrown.
+    unknown = any(one.eta_seconds is None and one.items_done >= one.items_total for one in each)
     return Backfill(
         parts_total=total("parts_total"),
         parts_done=total("parts_done"),

@@ -1,5 +1,6 @@
 """What `moveout status` says to a person, where it used to say something else than what is."""
 
+import re
 import time
 
 import msgspec
@@ -74,3 +75,15 @@ def test_several_tables_that_are_loaded_or_well_are_not_told_by_one_of_them():
     assert both.message == "all 2 tables are loaded; nothing that is written from now on will be"
     different = whole("shop", [table("a", items=(7, 7)), table("b", items=(9, 9))])
     assert next(c for c in different.conditions if c.type == "BackfillComplete").message == "holds for all 2 tables"
+
+
+def test_an_estimate_that_was_outgrown_has_no_time_left_and_is_no_total():
+    # A table younger than six hours has 0 items by DescribeTable: "5,000 of about 0 items, about -50 s left".
+    seen = Observation(NOW, 2, 1, 4000, 5000, None, None, "", None, estimated=True)
+    letters = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
+    progress = Progress(0, 100.0, Tail(*[0] * 7), letters)
+    made = document("orders", Migration(phase=Phase.BACKFILLING), seen, Limits(1, 1), progress)
+    assert made.backfill.eta_seconds is None
+    assert "5,000 items so far, the estimate was 4,000, 1 of 2 part(s), 100 items/s\n" in re.sub(
+        " +\n", "\n", shown(render(made))
+    )
