@@ -94,11 +94,7 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
 def _proof(lag: float | None, seen: Observation) -> str:
     """Heartbeats come through during the backfill as well: they prove no lag before it is complete."""
     early = lag is None and seen.applied_through is not None
-    return (
-        f"{seen.lag_reason}; lag has no bound before the backfill is complete, and the sweep of a resync"
-        if early
-        else seen.lag_reason
-    )
+    return f"{seen.lag_reason}; lag has no bound before the backfill is complete" if early else seen.lag_reason
 
 
 def _letters_resolved(seen: Observation) -> Condition:
