@@ -55,11 +55,9 @@ def mine(parts: Mapping[str, Part], index: int, of: int) -> list[str]:
 
 
 def _weight(part: Part) -> int:
-    """Nothing that changes while it is loaded: workers deal at different times, and all must deal the same.
-
-    The items of a source that cannot count them are an estimate until the part is done.
-    """
-    return (part.size_bytes or (part.items if part.counted else 0)) + 1
+    """Never changes: two workers that look at different times must deal alike, or a part is nobody's."""
+    promised = part.items if part.counted else 0  # an estimate becomes a count when the part is done
+    return (part.size_bytes or promised) + 1
 
 
 def load_part(

@@ -89,8 +89,8 @@ def settle_letters(known: Parts, wanted: Callable[[], bool]) -> None:
     try:
         if isinstance(sink.inner, Readable):
             asked = in_source(known.dynamodb, known.config.source.table, known.keys)
-            proof = known.control.get("proof", Proof)
-            through = proof[0].applied_through if proof else None
+            proof, anchored = known.control.get("proof", Proof), known.control.get("migration", Migration)
+            through = proof[0].of(anchored[0].generation).applied_through if proof and anchored else None
             for letter in known.dead_letters.settle(sink.inner, asked, through):
                 log.info("dead_letter_settled", id=letter)
     finally:

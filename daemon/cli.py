@@ -33,11 +33,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     help="""Move a live DynamoDB table to ScyllaDB, Cassandra or another DynamoDB table.
 
-    The usual order: [bold]check[/] (nothing is touched), [bold]run[/] (the service: backfill and tail),
-    [bold]status[/] while it works, [bold]wait[/] until readers may switch. New here? [bold]moveout demo[/] shows
+    The usual order: **check** (nothing is touched), **run** (the service: backfill and tail),
+    **status** while it works, **wait** until readers may switch. New here? **moveout demo** shows
     the whole move on this machine.
     """,
 )
@@ -268,6 +268,7 @@ def resync(
         list[str] | None,
         typer.Option(help="s3://…/manifest-summary.json of an incremental export; repeat it.", metavar="S3-URL"),
     ] = None,
+    scan: Annotated[bool, typer.Option("--scan", help="Scan the table anew, by backfill.scan.")] = False,
 ) -> None:
     """Heal a gap in the stream (phase needs-resync). Without options: say what happened, and which commands heal it.
 
@@ -278,14 +279,17 @@ def resync(
     from daemon.app import parts
 
     known = parts(configured(config, table))
-    if export and window:
-        refuse(EXIT_USAGE, "a new full export needs no windows: give --export or --window")
+    if sum((bool(export), bool(window), scan)) > 1:
+        refuse(EXIT_USAGE, "one way heals: give --export, --window (once or more) or --scan")
 
     def act() -> None:
-        if export is None and not window:
+        if not (export or window or scan):
             out.print(healing.advice(known), markup=False, highlight=False, soft_wrap=True)
             return
-        healed = healing.by_full_export(known, export) if export else healing.by_windows(known, window or [])
+        if scan:
+            healed = healing.by_scan(known)
+        else:
+            healed = healing.by_full_export(known, export) if export else healing.by_windows(known, window or [])
         out.print(healed.message, markup=False, highlight=False, soft_wrap=True)
         if not known.config.backfill.workers:
             out.print("backfill.workers is 0: start the Job that loads the files again.", highlight=False)
@@ -295,7 +299,7 @@ def resync(
 
 app.command()(export)
 settings_cli.register(app)
-app.add_typer(letters, name="dead-letter")
+app.add_typer(letters, name="dead-letter", rich_help_panel="Commands")
 
 
 def _as_json(document: Any) -> str:

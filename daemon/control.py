@@ -76,6 +76,7 @@ class Migration(msgspec.Struct, frozen=True):
     backfill_version: int = 0
     parts: int = 0  # how many there are to load
     settled: bool = False
+    settled_at: float = 0  # when a sweep was seen to be done; what is proven of before is not proven of its rows
     caught_up_since: float | None = None
     ready_since: float | None = None
     gap: str | None = None
@@ -191,6 +192,13 @@ class Proof(msgspec.Struct, frozen=True):
     shards_open: int = 0
     archived: Tally = Tally()
     counted: Sequence[str] = ()  # the shards that were archived last, so that none is counted twice
+    generation: int = 0  # of the anchoring whose stream it is about
+
+    def of(self, generation: int) -> "Proof":
+        """What it proves of this generation: a resync reads its stream from the begin, and old changes pass again."""
+        if self.generation == generation:
+            return self
+        return msgspec.structs.replace(self, generation=generation, proven_round=self.round, applied_through=None)
 
 
 class Leader(msgspec.Struct, frozen=True):

@@ -56,6 +56,9 @@ def lag_seconds(migration: Migration, seen: Observation) -> float | None:
     """Proven lag; None while it has no bound: before the backfill is complete, or with nothing proven."""
     if migration.phase is not Phase.REPLICATING or seen.applied_through is None:
         return None
+    if seen.applied_through < migration.settled_at:
+        # The sweep asked the source, and left alone what has come back there: that is still to come by the stream.
+        return None
     return max(0.0, seen.now - seen.applied_through)
 
 
@@ -144,7 +147,8 @@ def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration
     if migration.gap is not None or seen.gap is not None:
         return _resync(msgspec.structs.replace(migration, gap=migration.gap or seen.gap))
     if seen.settled and not migration.settled:
-        migration = msgspec.structs.replace(migration, settled=True)
+        swept_at = seen.now if migration.sweep is not None else 0.0
+        migration = msgspec.structs.replace(migration, settled=True, settled_at=swept_at)
     if migration.phase is Phase.ANCHORED and migration.pending:
         return _to(migration, Phase.ANCHORED, _pending(seen))
     if migration.phase is Phase.ANCHORED and migration.mode == "tail" and not (migration.parts or migration.sweep):

@@ -29,7 +29,7 @@ letters = typer.Typer(
     help="""Changes that the target refused (too large, unmappable): list, show, retry, waive.
 
     Everything else flows on meanwhile, but readers must not switch while one is open. A retry is safe at any time:
-    a newer change of the same key always wins. [bold]settled[/] means that the key has moved on by itself.
+    a newer change of the same key always wins. **settled** means that the key has moved on by itself.
     """,
 )
 

@@ -51,6 +51,7 @@ class Prover:
         self._table = table
         self._keys = keys
         self._stream = stream
+        self._generation = generation
         self._shards = shards_of(generation)
         self._clock = clock
         self._chance = chance or random.Random()
@@ -60,7 +61,7 @@ class Prover:
 
     def beat(self) -> None:
         """One round: number it durably, write the heartbeats, then list the stream. Raises ClientError, …"""
-        proof = self._control.update("proof", Proof, _next_round)
+        proof = self._control.update("proof", Proof, partial(_next_round, self._generation))
         started = self._clock.time()
         heartbeat.write(self._dynamodb, self._table, self._keys, self._partitions(), proof.round)
         # Listed after the last acknowledgement: a shard that opened meanwhile is in the listing, or a
@@ -76,9 +77,12 @@ class Prover:
         seen = lag.coverage(self._stream, self._states, self._listed_after)
         proof, revision = self._control.get("proof", Proof) or (Proof(), 0)
         known = msgspec.structs.replace(
-            proof, reason=seen.reason, shards_open=seen.shards_open, shards_unowned=seen.shards_unowned
+            proof.of(self._generation),
+            reason=seen.reason,
+            shards_open=seen.shards_open,
+            shards_unowned=seen.shards_unowned,
         )
-        if seen.proven_round > proof.proven_round and seen.proven_round in self._started:
+        if seen.proven_round > known.proven_round and seen.proven_round in self._started:
             through = self._started[seen.proven_round]
             known = msgspec.structs.replace(known, proven_round=seen.proven_round, applied_through=through)
             self._started = {n: at for n, at in self._started.items() if n > seen.proven_round}
@@ -111,6 +115,6 @@ def _with_archived(shard: str, state: ShardState, proof: Proof | None) -> Proof:
     return msgspec.structs.replace(proof, archived=proof.archived.plus(state), counted=counted)
 
 
-def _next_round(proof: Proof | None) -> Proof:
-    proof = proof or Proof()
+def _next_round(generation: int, proof: Proof | None) -> Proof:
+    proof = (proof or Proof()).of(generation)
     return msgspec.structs.replace(proof, round=proof.round + 1)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from daemon import preflight
+from daemon import preflight, scanning
 from daemon.anchor import reserve, write_generation
 from daemon.app import Parts
 from daemon.control import Control, Migration, Part, Proof, ShardState, Sweep, shards_of
@@ -62,7 +62,7 @@ def gapped(control: Control) -> Migration:
 def complete_until(control: Control, migration: Migration) -> float:
     """Every write before this instant (epoch seconds) was applied, or was in an export."""
     proof = control.get("proof", Proof)
-    proven = proof[0].applied_through if proof else None
+    proven = proof[0].of(migration.generation).applied_through if proof else None
     return max(proven or 0.0, migration.exported_at)
 
 
@@ -73,6 +73,22 @@ def by_full_export(known: Parts, manifest: str) -> Migration:
     floor = _floor(known.control, migration, known.clock.time())
     parts = [msgspec.structs.replace(part, version=floor + 1) for part in export.parts]
     return _begin(known, migration, facts, Load(parts, export.exported_at, floor + 1, Sweep(below=floor + 1, at=floor)))
+
+
+def by_scan(known: Parts) -> Migration:
+    """Scan the table anew: for tables without point-in-time recovery. Raises as by_full_export does.
+
+    As with a full export, rows have a rank below every change of the new stream, and what the scan does not find was
+    deleted in the gap. All rows are read after this, and the stream is older (`scanning.begin`): so what a page lacks
+    is in the stream.
+    """
+    migration, facts = gapped(known.control), known.facts
+    begun = scanning.begin(known)
+    floor = _floor(known.control, migration, known.clock.time())
+    parts = [msgspec.structs.replace(part, version=floor + 1) for part in begun.parts]
+    return _begin(
+        known, migration, facts, Load(parts, begun.complete_until, floor + 1, Sweep(below=floor + 1, at=floor))
+    )
 
 
 def by_windows(known: Parts, manifests: Sequence[str]) -> Migration:
@@ -140,7 +156,7 @@ def _begin(known: Parts, migration: Migration, facts: SourceFacts, load: Load) -
     begun = msgspec.structs.replace(
         migration,
         phase=Phase.ANCHORED,
-        message=f"resync: anchored anew at {len(facts.stream.shards)} shard(s), with {len(load.parts)} files to load",
+        message=f"resync: anchored anew at {len(facts.stream.shards)} shard(s), with {len(load.parts)} parts to load",
         stream_arn=facts.stream.arn,
         anchored_at=known.clock.time(),
         exported_at=load.exported_at,
@@ -199,6 +215,9 @@ def advice(known: Parts) -> str:
         "Either take a new full export, and load it over what is there:",
         f"  {export}",
         "  moveout resync --export s3://…/manifest-summary.json",
+        "",
+        "or, without point-in-time recovery, scan the table anew (backfill.scan: its rate is obeyed):",
+        "  moveout resync --scan",
     ]
     if migration.settled:
         lines += [

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 
 import msgspec
 import structlog
@@ -81,10 +81,9 @@ def load_one(
 @contextmanager
 def reading(known: Parts, of: int) -> Iterator[Sources]:
     """What one worker out of `of` reads its parts with: a scan's rate is kept over all of them."""
-    if known.config.backfill.from_ != "scan":
-        yield _sources(known)
-        return
-    with scanner(known, of, still_wanted) as scans:
+    with ExitStack() as stack:
+        # Also of a move that did not begin by a scan, a resync may be one.
+        scans = cache(lambda: stack.enter_context(scanner(known, of, still_wanted)))
         yield _sources(known)._replace(scanner=scans)
 
 

@@ -18,7 +18,7 @@ class Sources(NamedTuple):
     s3: Any
     keys: KeySchema
     files: Files | None = None  # how files of older tools are to be read
-    scanner: Scanner | None = None  # of a backfill by scan
+    scanner: Callable[[], Scanner] | None = None  # made when the first segment is read
 
 
 def pages(sources: Sources, part: Part) -> Iterator[Page]:
@@ -29,8 +29,8 @@ def pages(sources: Sources, part: Part) -> Iterator[Page]:
         return foreign.pages(sources.s3, sources.keys, sources.files, part)
     if part.kind == "scan":
         if sources.scanner is None:
-            raise ValueError(f"{part.name} is of a scan, and backfill.from is not: put `from: scan` back")
-        return sources.scanner.pages(part)
+            raise ValueError(f"{part.name} is a segment, and there is nothing to scan it with")
+        return sources.scanner().pages(part)
     etag = files.verify(sources.s3, part)
     if part.format == "ION":
         return files.blocks(sources.s3, part, etag, ion_reader(_line_reader(sources, part)))

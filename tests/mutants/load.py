@@ -105,6 +105,14 @@ LOAD = (
         "tests/unit/test_backfill.py",
     ),
     Mutant(
+        "an estimate that becomes a count changes the shares",
+        "workers deal differently as parts are done, and a part is nobody's",
+        BACKFILL,
+        "    promised = part.items if part.counted else 0 ",
+        "    promised = part.items ",
+        "tests/unit/test_backfill.py",
+    ),
+    Mutant(
         "heartbeats of the export are loaded",
         "rows of ours stay in the target",
         BACKFILL,

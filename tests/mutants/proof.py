@@ -1,6 +1,6 @@
 """Bugs in what is proven, and in what is done about a gap."""
 
-from mutants.mutant import BESIDE, CUTOVER, GAP, LAG, OBSERVE, PROVE, RESYNC, SERVICE, Mutant
+from mutants.mutant import BESIDE, CONTROL, CUTOVER, GAP, LAG, OBSERVE, PROVE, RESYNC, SERVICE, Mutant
 
 PROOF = (
     Mutant(
@@ -69,6 +69,22 @@ PROOF = (
 )
 
 GAPS = (
+    Mutant(
+        "what is proven of before the sweep counts",
+        "a row that the sweep left to the stream is stale, and said to be applied",
+        CUTOVER,
+        "    if seen.applied_through < migration.settled_at:",
+        "    if False:",
+        "tests/unit/test_cutover.py",
+    ),
+    Mutant(
+        "a proof of before a resync counts after it",
+        "lag is told as proven while old changes pass through the target again",
+        CONTROL,
+        "        if self.generation == generation:\n            return self",
+        "        if True:\n            return self",
+        "tests/unit/test_cutover.py",
+    ),
     Mutant(
         "a gap that is seen is not believed",
         "the move goes on without what was lost",

@@ -20,7 +20,8 @@ CODE = (
     *("daemon/cutover.py", "daemon/dead_letter.py", "daemon/gap.py", "daemon/kcl/processor.py", "daemon/kcl/shard.py"),
     *("daemon/lag.py", "daemon/leader.py", "daemon/letter_box.py", "daemon/lineage.py", "daemon/observe.py"),
     *("daemon/prove.py", "daemon/resync.py", "daemon/retry.py", "daemon/service.py", "daemon/worker.py"),
-    *("sinks/cassandra/sink.py", "sinks/dynamodb/sink.py"),
+    *("daemon/exporting.py", "daemon/pace.py", "daemon/plan.py", "daemon/scanning.py", "daemon/settings.py"),
+    *("daemon/source/scan.py", "sinks/cassandra/sink.py", "sinks/dynamodb/sink.py"),
 )
 FILES = frozenset(str(PROJECT / name) for name in CODE)
 
@@ -31,13 +32,18 @@ class Scenario(NamedTuple):
     seed: int
     sink: str
     disaster: str | None = None
+    way_in: str = "an export"
 
     def world(self):
+        from simulation.by_scan import ScanWorld
         from simulation.world import World, quiet
 
         quiet()
         settings = {"crash_rate": 0.0, "fault_rate": 0.0, "steps": 60, "keys": 3, "poison_rate": 0.2}
-        return World(self.seed, sink=self.sink, disaster=self.disaster, **settings)
+        if self.way_in == "a scan":
+            return ScanWorld(self.seed, sink=self.sink, disaster=self.disaster, **settings)
+        managed = self.way_in == "an export of our own"
+        return World(self.seed, sink=self.sink, disaster=self.disaster, managed=managed, **settings)
 
 
 SCENARIOS = (
@@ -46,6 +52,8 @@ SCENARIOS = (
     Scenario(2, "cassandra", "lose the stream"),
     Scenario(3, "dynamodb", "lose the stream"),
     Scenario(8, "cassandra", "sleep for a day"),
+    Scenario(5, "cassandra", way_in="an export of our own"),
+    Scenario(6, "dynamodb", way_in="a scan"),
 )
 
 

@@ -331,7 +331,9 @@ class World:
         if not self.source.enabled:
             self.source.enable()
         self.clock.advance(200)
-        if migration.settled and self.chance.random() < 0.5:
+        if known.config.backfill.from_ == "scan" and self.chance.random() < 0.5:
+            resync.by_scan(known)
+        elif migration.settled and self.chance.random() < 0.5:
             begin = resync.complete_until(known.control, migration) - 150
             resync.by_windows(known, self._windows(begin))
         else:

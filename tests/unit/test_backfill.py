@@ -217,14 +217,17 @@ def test_shares_are_about_even_by_bytes_where_these_are_known():
     assert shares == [100, 100]
 
 
-@pytest.mark.parametrize("size_bytes", [0, 100])
-def test_a_worker_that_is_started_again_later_gets_the_share_that_it_had(size_bytes):
-    # DescribeTable of a new table says 0 items for up to six hours; a segment that is done knows how many it has.
-    parts = part_names([Part(f"scan:t#{n}/9", "", 0, counted=False, size_bytes=size_bytes) for n in range(9)], 1)
-    before = mine(parts, 1, 2)
-    first_done = [*parts][::2]
-    later = {n: msgspec.structs.replace(p, done=True, items=5000) if n in first_done else p for n, p in parts.items()}
-    assert sorted(mine(later, 1, 2)) == sorted(before)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.booleans()), min_size=1, max_size=12), st.data())
+def test_shares_stay_as_they_are_while_parts_are_done(sizes, data):
+    # Else a worker that is started again deals anew, and a part may be nobody's.
+    made = [Part(str(n), "", items, size_bytes=size, counted=known) for n, (items, size, known) in enumerate(sizes)]
+    parts = part_names(made, 1)
+    later = dict(parts)
+    for name in data.draw(st.sets(st.sampled_from(sorted(parts)))):
+        rows = parts[name].items if parts[name].counted else data.draw(st.integers(0, 100))
+        later[name] = msgspec.structs.replace(parts[name], done=True, rows_read=rows, items=rows, bytes_read=rows)
+    for index in range(3):
+        assert mine(later, index, 3) == mine(parts, index, 3)
 
 
 class Died(BaseException):

@@ -1,6 +1,6 @@
 import pytest
 
-from daemon.control import Migration, Sweep
+from daemon.control import Migration, Proof, Sweep
 from daemon.cutover import Limits, Observation, conditions, decide, lag_seconds, to_be_settled
 from daemon.phase import Phase
 
@@ -140,3 +140,21 @@ def test_a_total_that_is_an_estimate_is_told_as_one():
     loading = decide(Migration(phase=Phase.ANCHORED, parts=2), seen, LIMITS)
     assert loading.message == "loading about 7 items in 2 part(s)"
     assert conditions(loading, seen, LIMITS)[0].message == "3 of about 7 items in 0 of 2 part(s)"
+
+
+def test_what_was_proven_before_a_resync_proves_nothing_after_it():
+    # The new generation reads its stream from the begin: old changes pass through the target once more.
+    before = Proof(round=7, proven_round=6, applied_through=999.0, generation=1)
+    assert before.of(1) is before
+    after_it = before.of(2)
+    assert (after_it.applied_through, after_it.proven_round, after_it.round) == (None, 7, 7)
+
+
+def test_lag_is_not_proven_after_a_sweep_until_what_it_left_to_the_stream_has_come():
+    # It asked the source about a row, found the item there again, and left the row: stale until the stream brings it.
+    sweep = Sweep(below=9, at=9, ask_source=True)
+    loaded = Migration(phase=Phase.BACKFILLING, parts=2, sweep=sweep)
+    settled = decide(loaded, SEEN._replace(settled=True), LIMITS)
+    assert (settled.phase, settled.settled_at) == (Phase.REPLICATING, 1000.0)
+    assert lag_seconds(settled, SEEN._replace(now=1002.0, applied_through=999.5)) is None
+    assert lag_seconds(settled, SEEN._replace(now=1002.0, applied_through=1000.5)) == 1.5

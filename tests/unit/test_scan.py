@@ -41,7 +41,7 @@ class Move:
             self.control.put(record, part, 0)
 
     def load(self, progress=None):
-        read = partial(pages, Sources(None, KEYS, scanner=scanner(self.table)))
+        read = partial(pages, Sources(None, KEYS, scanner=lambda: scanner(self.table)))
 
         def one(part, told):
             return load_part(read, part, Ways(self.sink.apply, None, no_letters), 100, progress or told)
@@ -178,7 +178,7 @@ def test_a_page_under_a_limit_costs_about_a_second_of_it():
 
 
 def test_a_part_of_a_scan_needs_a_scanner():
-    with pytest.raises(ValueError, match="from: scan"):
+    with pytest.raises(ValueError, match="nothing to scan it with"):
         pages(Sources(None, KEYS), begun())
 
 

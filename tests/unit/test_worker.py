@@ -6,7 +6,7 @@ import pytest
 from fakes import MemoryControl
 from typer.testing import CliRunner
 
-from daemon import worker
+from daemon import log, worker
 from daemon.backfill import BackfillIncomplete
 from daemon.cli import app
 from daemon.control import Migration
@@ -78,6 +78,7 @@ def test_a_table_that_cannot_be_loaded_does_not_keep_the_others_waiting(tmp_path
             raise BackfillIncomplete("s3://b/1 is damaged")
 
     monkeypatch.setattr(worker, "run", run)
+    monkeypatch.setattr(log, "configure", lambda *_, **__: None)
     result = CliRunner().invoke(app, ["backfill", "--config", str(path)])
     assert loaded == ["orders", "customers"], result.output
     assert result.exit_code == 3
