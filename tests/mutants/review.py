@@ -4,14 +4,6 @@ from mutants.mutant import BACKFILL, Mutant
 
 REVIEW = (
     Mutant(
-        "shares are dealt by estimates that become counts",
-        "a part whose worker was started again is nobody's",
-        BACKFILL,
-        "(part.items if part.counted else 0)",
-        "part.items",
-        "tests/unit/test_backfill.py",
-    ),
-    Mutant(
         "a worker does not notice a resync",
         "rows of before it are written behind the sweep",
         "daemon/worker.py",
