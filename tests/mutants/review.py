@@ -1,6 +1,6 @@
 """Bugs that a review of the merged ways in has found, each planted again."""
 
-from mutants.mutant import BACKFILL, Mutant
+from mutants.mutant import Mutant
 
 REVIEW = (
     Mutant(
