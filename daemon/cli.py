@@ -167,13 +167,11 @@ def backfill(
         for one in tables:
             _dry_run(one, sink, index, of)
         return
-    from daemon import log, worker
-    from daemon.app import parts
+    from daemon import worker
 
-    for one in tables:
-        names = {"migration": one.migration, "table": one.source.table}
-        log.configure(one.log.format, one.log.level, **names, role=f"backfill-{index}")
-        guarded(lambda one=one: worker.run(parts(one), index, of))  # type: ignore[misc]
+    # In the place of this process: its memory is worth more than a prompt.
+    sys.stdout.flush()
+    os.execv(sys.executable, worker.command(config, index, of, table))  # noqa: S606  no shell, on purpose
 
 
 def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:

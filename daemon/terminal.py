@@ -1,4 +1,4 @@
-"""What every command shares: its exit codes, how it speaks, how errors become one line."""
+"""What every command shares: its options, how it speaks, how errors become one line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +8,22 @@ import typer
 from rich.console import Console
 
 from daemon.config import Config, ConfigurationError, load, load_all
+from daemon.exits import EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE, told
 
-# 0 done, 1 failed, 2 configuration or usage, 3 a check refused; `wait` has more.
-EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+__all__ = [
+    "DEFAULT_CONFIG",
+    "EXIT_FAILED",
+    "EXIT_REFUSED",
+    "EXIT_USAGE",
+    "ConfigOption",
+    "TableOption",
+    "configured",
+    "configured_all",
+    "err",
+    "guarded",
+    "out",
+    "refuse",
+]
 
 out = Console()
 err = Console(stderr=True)
@@ -52,37 +65,10 @@ def configured_all(path: Path, table: str | None = None) -> list[Config]:
 
 def guarded(act: Callable[[], None]) -> None:
     """Run a command; what it raises on purpose becomes one line and an exit code."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from daemon.backfill import BackfillIncomplete
-    from daemon.control import Conflict
-    from daemon.dead_letter import NoSuchLetter, TooManyDeadLetters
-    from daemon.java.compile import NotCompiled
-    from daemon.java.jars import JarsUnavailable
-    from daemon.java.jre import JavaMissing
-    from daemon.kcl.properties import UnusableSetting
-    from daemon.letter_box import BoxUnavailable
-    from daemon.preflight import CheckFailed
-    from daemon.resync import NotHealed
-    from daemon.retry import Abandoned
-    from daemon.server import ListenFailed
-    from sinks.sink import SinkError
-
     try:
         act()
-    except CheckFailed as error:
-        refuse(EXIT_REFUSED, str(error))
-    except ListenFailed as error:
-        refuse(EXIT_USAGE, str(error))
-    except (JavaMissing, JarsUnavailable, NotCompiled) as error:
-        refuse(EXIT_REFUSED, str(error))
-    except UnusableSetting as error:
-        refuse(EXIT_USAGE, str(error))
-    except (BackfillIncomplete, SinkError, BoxUnavailable, TooManyDeadLetters, NoSuchLetter, NotHealed) as error:
-        refuse(EXIT_REFUSED, str(error))
-    except Abandoned as error:
-        refuse(EXIT_FAILED, str(error))
-    except Conflict as error:
-        refuse(EXIT_FAILED, f"somebody else changed the migration at the same time: {error}. Run it again")
-    except (ClientError, BotoCoreError) as error:
-        refuse(EXIT_FAILED, f"AWS cannot be reached or refuses: {error}")
+    except Exception as error:
+        found = told(error)
+        if found is None:
+            raise
+        refuse(*found)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -14,7 +15,8 @@ def without(*modules: str) -> Iterator[None]:
     without: it gets a ModuleNotFoundError.
     """
     hidden = [module for module in modules if module not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  typeshed knows of modules only
+    missing: Any = dict.fromkeys(hidden)  # typeshed knows of modules only, not of None
+    sys.modules.update(missing)
     try:
         yield
     finally:

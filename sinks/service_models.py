@@ -6,7 +6,7 @@ makes an OrderedDict of every object: for a first S3 client and a first DynamoDB
 """
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from botocore.loaders import JSONFileLoader, Loader, create_loader
 # Of the 300 services that endpoints.json tells of: those that we call, and those that give out credentials.
 # Others would get their partition's rule, `<service>.<region>.<suffix>`, which is right for most.
 SERVICES = ("dynamodb", "oidc", "portal.sso", "s3", "signin", "sso", "streams.dynamodb", "sts")
-_OPENED = {".json": open, ".json.gz": gzip.open}
+DOCS = "documentation"
+_OPENED: Mapping[str, Callable[..., Any]] = {".json": open, ".json.gz": gzip.open}
 
 
 class _Endpoints(msgspec.Struct):
@@ -43,8 +44,15 @@ class _Files(JSONFileLoader):  # type: ignore[misc]
             if path.is_file():
                 with opened(path, "rb") as file:
                     read = file.read()
-                return _endpoints(read) if path.name == "endpoints.json" else msgspec.json.decode(read)
+                return _endpoints(read) if path.name == "endpoints.json" else _bare(msgspec.json.decode(read))
         return None
+
+
+def _bare(known: Any) -> Any:
+    """With no words in `documentation`, which botocore asks for: half of a service's model, 2 MiB of S3 and DynamoDB."""
+    if isinstance(known, dict):
+        return {name: "" if name == DOCS and isinstance(value, str) else _bare(value) for name, value in known.items()}
+    return [_bare(value) for value in known] if isinstance(known, list) else known
 
 
 def _endpoints(read: bytes) -> dict[str, Any]:
