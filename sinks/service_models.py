@@ -49,7 +49,7 @@ class _Files(JSONFileLoader):  # type: ignore[misc]
 
 
 def _bare(known: Any) -> Any:
-    """With no words in `documentation`, which botocore asks for: half of a service's model, 2 MiB of S3 and DynamoDB."""
+    """With no words in `documentation`, which botocore asks for: half of a model, 2 MiB of S3 and DynamoDB."""
     if isinstance(known, dict):
         return {name: "" if name == DOCS and isinstance(value, str) else _bare(value) for name, value in known.items()}
     return [_bare(value) for value in known] if isinstance(known, list) else known
