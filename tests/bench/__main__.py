@@ -108,9 +108,10 @@ def _print(found: dict[str, Any]) -> None:
         Row("resumed at 90 % of a file, against all of it", f"{resumed['micros_per_item']} us/item", _ratio(resumed)),
         Row("memory of a worker at its peak", f"{memory['peak']} MiB"),
         Row("  of which Python itself", f"{memory['python']} MiB"),
-        Row("  and the modules, with the CQL driver", f"{memory['modules'] - memory['python']:.1f} MiB"),
-        Row("  and boto3's client", f"{memory['clients'] - memory['modules']:.1f} MiB"),
-        Row("  and what reading takes", f"{memory['peak'] - memory['clients']:.1f} MiB"),
+        Row("  and the modules", f"{memory['modules'] - memory['python']:.1f} MiB"),
+        Row("  and botocore's clients, S3 and DynamoDB", f"{memory['clients'] - memory['modules']:.1f} MiB"),
+        Row("  and the CQL driver", f"{memory['driver'] - memory['clients']:.1f} MiB"),
+        Row("  and what reading takes", f"{memory['peak'] - memory['driver']:.1f} MiB"),
     ]
     say: Callable[[str], Any] = partial(print, flush=True)
     say(

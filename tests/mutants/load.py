@@ -116,8 +116,8 @@ LOAD = (
         "heartbeats of the export are loaded",
         "rows of ours stay in the target",
         BACKFILL,
-        "for key, item in rows if not is_heartbeat(key)]",
-        "for key, item in rows]",
+        "for key, item in texts if not key.partition.startswith(PREFIX)]",
+        "for key, item in texts]",
     ),
     Mutant(
         "a hole between export and stream is accepted",
