@@ -116,10 +116,10 @@ def refused(result, *words):
 @pytest.mark.parametrize(
     ("name", "found", "loaded"),
     [
-        ("emr", "2 emr", ["x", "y", "z"]),
-        ("before-v3", "1 emr", ["Kent", "Seattle"]),
-        ("scan.json", "1 scan-json", ["a", "b"]),
-        ("items", "1 items", ["bar", "c", "wrapped"]),
+        ("emr", "2 as emr", ["x", "y", "z"]),
+        ("before-v3", "1 as emr", ["Kent", "Seattle"]),
+        ("scan.json", "1 as scan-json", ["a", "b"]),
+        ("items", "1 as items", ["bar", "c", "wrapped"]),
     ],
 )
 @pytest.mark.parametrize("place", ["s3", "folder"])
@@ -164,7 +164,7 @@ def test_csv_arrives_by_its_definition_and_mappings(move, place):
         table_definition=str(GOLDEN / "csv/employee.definition.json"),
         table_mappings=str(GOLDEN / "csv/employee.mappings.json"),
     )
-    assert "1 csv" in move.run("check").stdout
+    assert "1 as csv" in move.run("check").stdout
     found = move.loaded()
     assert [item["Pk"]["S"] for item in found if item["Sk"] == {"N": "102"}] == ["102,Smith, jr."]
     assert len(found) == 3

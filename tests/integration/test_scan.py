@@ -13,6 +13,7 @@ from daemon.control import Migration, Part, Settings, parts_of
 from daemon.demo.dataset import items
 from daemon.demo.source_table import create, enable_stream, load
 from daemon.demo.wire import Wire
+from daemon.phase import Phase
 from daemon.plan import plan
 from daemon.preflight import CheckFailed
 from daemon.settings import change, replaced
@@ -69,7 +70,8 @@ class Source:
         made = plan(self.known)
         for record, part in backfill.part_names(made.parts, 1).items():
             self.control.put(record, part, 0)
-        self.control.put("migration", Migration(backfill_version=made.version, generation=1), 0)
+        begun = Migration(phase=Phase.BACKFILLING, backfill_version=made.version, generation=1)
+        self.control.put("migration", begun, 0)
         return made
 
     def parts(self):
