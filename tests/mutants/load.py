@@ -97,6 +97,14 @@ LOAD = (
         "tests/unit/test_files.py",
     ),
     Mutant(
+        "many lines are cut without a look at their ends",
+        "what only looks like an item is loaded as one",
+        "daemon/source/files.py",
+        " if _as_aws_writes(lines) else list(map(_item, lines))",
+        "",
+        "tests/unit/test_files.py",
+    ),
+    Mutant(
         "rows are not counted against the manifest",
         "a file cut short counts as loaded",
         BACKFILL,
