@@ -77,7 +77,7 @@ def test_a_table_that_cannot_be_loaded_does_not_keep_the_others_waiting(tmp_path
 
     monkeypatch.setattr(worker, "run", run)
     # Loggers of this process would keep the stderr of this test, which is closed then.
-    monkeypatch.setattr(log, \"configure\", lambda *_, **__: None)
+    monkeypatch.setattr(log, "configure", lambda *_, **__: None)
     assert worker.main(str(path), "0", "1") == 3
     assert loaded == ["orders", "customers"]
     assert "orders: s3://b/1 is damaged" in capsys.readouterr().err
