@@ -65,7 +65,7 @@ def target(config: Config) -> Place | None:
 
 
 def client(service: str, place: Place) -> Any:
-    """A boto3 client. Nothing is asked yet."""
+    """A client. Nothing is asked yet."""
     config = ClientConfig(
         connect_timeout=5, read_timeout=READ_SECONDS, retries={"mode": "standard", "total_max_attempts": 5}
     )

@@ -18,7 +18,7 @@ from daemon.dead_letter import TooManyDeadLetters
 from daemon.letter_box import BoxUnavailable
 from daemon.pace import Pace
 from daemon.source.export import ExportUnusable
-from daemon.source.heartbeat import is_heartbeat
+from daemon.source.heartbeat import PREFIX, is_heartbeat
 from daemon.source.page import Page, Row
 from daemon.source.scan import ScanRefused
 from sinks.change import Change
@@ -82,12 +82,20 @@ def load_part(
         for rows in _batches(page.rows, batch_rows):
             if pace is not None:
                 pace.spend(len(rows))
-            changes = [Change(key, version, item) for key, item in rows if not is_heartbeat(key)]
+            changes = _changes(rows, version)
             applied += deliver(into, changes, ways.keep)
             skipped += len(rows) - len(changes)
         part = _accounted(part, page, applied, skipped)
         progress(part)
     return _done(part)
+
+
+def _changes(rows: Sequence[Row], version: int) -> list[Change]:
+    """The application's rows, not our heartbeats. All keys of a table have one type, and most are text."""
+    if isinstance(rows[0][0].partition, str):
+        texts: Any = rows  # is_heartbeat without a call for each: 2 % of the load
+        return [Change(key, version, item) for key, item in texts if not key.partition.startswith(PREFIX)]
+    return [Change(key, version, item) for key, item in rows if not is_heartbeat(key)]
 
 
 def _batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:

@@ -9,6 +9,7 @@ import typer
 
 from daemon import __version__, settings_cli
 from daemon.config import Config
+from daemon.exits import of_aws
 from daemon.export_cli import export
 from daemon.letters_cli import letters
 from daemon.terminal import (
@@ -26,7 +27,6 @@ from daemon.terminal import (
     guarded,
     out,
     refuse,
-    told,
 )
 
 app = typer.Typer(
@@ -161,16 +161,14 @@ def backfill(
     tables = configured_all(config, table)
     if index >= of:
         refuse(EXIT_USAGE, f"--index {index} is not below --of {of}")
-    for_each(tables, lambda one: _load(one, index, of) if sink is None else _dry_run(one, sink, index, of))
+    if sink is not None:
+        for_each(tables, lambda one: _dry_run(one, sink, index, of))
+        return
+    from daemon import worker
 
-
-def _load(settings: Config, index: int, of: int) -> None:
-    from daemon import log, worker
-    from daemon.app import parts
-
-    names = {"migration": settings.migration, "table": settings.source.table}
-    log.configure(settings.log.format, settings.log.level, **names, role=f"backfill-{index}")
-    guarded(lambda: worker.run(parts(settings), index, of), settings)
+    # In the place of this process: its memory is worth more than a prompt.
+    sys.stdout.flush()
+    os.execv(sys.executable, worker.command(config, index, of, table))  # noqa: S606  no shell, on purpose
 
 
 def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:
@@ -314,7 +312,7 @@ def _asked(ask: Any) -> Any:
     try:
         return ask()
     except (ClientError, BotoCoreError) as error:
-        refuse(EXIT_FAILED, told(error))
+        refuse(EXIT_FAILED, of_aws(error))
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """What the service starts on this machine: the KCL, the backfill workers, and threads for what takes its time."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +11,7 @@ from daemon.beside import Beside
 from daemon.java.jre import java
 from daemon.kcl.start import kcl_daemon
 from daemon.supervise import Command, Process
-from daemon.worker import PARENT_VARIABLE
+from daemon.worker import PARENT_VARIABLE, command
 
 
 class Processes(Protocol):
@@ -47,9 +46,8 @@ class LocalProcesses:
         return kcl_daemon(self._parts, self._config_path)
 
     def worker(self, index: int, of: int) -> Process:
-        """`moveout backfill`, which ends when this process does."""
-        arguments = [sys.executable, "-m", "daemon.cli", "backfill", "--config", str(self._config_path)]
-        arguments += ["--index", str(index), "--of", str(of), "--table", self._parts.config.source.table]
+        """What `moveout backfill` becomes; it ends when this process does."""
+        arguments = command(self._config_path, index, of, self._parts.config.source.table)
         return Command(arguments, {PARENT_VARIABLE: str(os.getpid()), **logs.export_path()})
 
     def beside(self, name: str, act: Callable[[], None], every_seconds: float = 0.0) -> Beside:

@@ -1,4 +1,4 @@
-"""What every command shares: its exit codes, how it speaks, how errors become one line."""
+"""What every command shares: its options, how it speaks, how errors become one line."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,9 +8,22 @@ import typer
 from rich.console import Console
 
 from daemon.config import Config, ConfigurationError, load, load_all
+from daemon.exits import EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE, told
 
-# 0 done, 1 failed, 2 configuration or usage, 3 a check refused; `wait` has more.
-EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+__all__ = [
+    "DEFAULT_CONFIG",
+    "EXIT_FAILED",
+    "EXIT_REFUSED",
+    "EXIT_USAGE",
+    "ConfigOption",
+    "TableOption",
+    "configured",
+    "configured_all",
+    "err",
+    "guarded",
+    "out",
+    "refuse",
+]
 
 out = Console()
 err = Console(stderr=True)
@@ -67,55 +80,11 @@ def for_each(tables: Sequence[Config], act: Callable[[Config], None]) -> None:
 def guarded(act: Callable[[], None], table: Config | None = None) -> None:
     """Run a command; what it raises on purpose becomes one line, of this table if it is one of several, and a code."""
     whose = f"{table.source.table}: " if table is not None and table.one_of > 1 else ""
-    refused = _refused(act)
-    if refused is not None:
-        code, why = refused
-        refuse(code, whose + why)
-
-
-def _refused(act: Callable[[], None]) -> tuple[int, str] | None:
-    """The exit code and the sentence of a command that did not come to its end."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from daemon.backfill import BackfillIncomplete
-    from daemon.control import Conflict
-    from daemon.dead_letter import NoSuchLetter, TooManyDeadLetters
-    from daemon.java.compile import NotCompiled
-    from daemon.java.jars import JarsUnavailable
-    from daemon.java.jre import JavaMissing
-    from daemon.kcl.properties import UnusableSetting
-    from daemon.letter_box import BoxUnavailable
-    from daemon.preflight import CheckFailed
-    from daemon.resync import NotHealed
-    from daemon.retry import Abandoned
-    from daemon.server import ListenFailed
-    from sinks.sink import SinkError
-
     try:
         act()
-    except (CheckFailed, JavaMissing, JarsUnavailable, NotCompiled) as error:
-        return EXIT_REFUSED, str(error)
-    except (ListenFailed, UnusableSetting) as error:
-        return EXIT_USAGE, str(error)
-    except (BackfillIncomplete, SinkError, BoxUnavailable, TooManyDeadLetters, NoSuchLetter, NotHealed) as error:
-        return EXIT_REFUSED, str(error)
-    except Abandoned as error:
-        return EXIT_FAILED, str(error)
-    except Conflict as error:
-        return EXIT_FAILED, f"somebody else changed the migration at the same time: {error}. Run it again"
-    except (ClientError, BotoCoreError) as error:
-        return EXIT_FAILED, told(error)
-    return None
-
-
-def told(error: Exception) -> str:
-    """What AWS refused, or why it did not answer. Raises nothing."""
-    answer = getattr(error, "response", {}).get("Error", {})
-    # The source table is told of by the checks. What is described may be a stream, or an export.
-    described = getattr(error, "operation_name", "").startswith("Describe")
-    if answer.get("Code") == "ResourceNotFoundException" and not described:
-        return (
-            "the control table does not exist: `moveout run` makes it when the move begins; if it runs already, look "
-            "at control.table, control.region and control.role_arn"
-        )
-    return f"AWS cannot be reached or refuses: {error}"
+    except Exception as error:
+        found = told(error)
+        if found is None:
+            raise
+        code, why = found
+        refuse(code, whose + why)

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from sinks import service_models
 
 # STS allows 2 to 64 characters (API reference, AssumeRole).
 SESSION_NAME_LENGTH_MAX = 64
@@ -69,18 +70,27 @@ def session_name(migration: str) -> str:
 
 
 def session(access: Access) -> Any:
-    """A boto3 session whose credentials are this side's. Nothing is asked yet."""
-    if access.role_arn is None:
-        return boto3.session.Session()
+    """A botocore session whose credentials are this side's. Nothing is asked yet.
+
+    Not boto3's: of that nothing is used here, and its own modules (s3transfer, resources) are 3 MiB.
+    """
+    made = _own_session()
+    if access.role_arn is not None:
+        made.register_component("credential_provider", _RoleProvider(access))
+    return made
+
+
+def _own_session() -> Any:
+    """New: keys in a file, or a token that somebody else rotates, are read again. What does not change is shared."""
     made = botocore.session.get_session()
-    made.register_component("credential_provider", _RoleProvider(access))
-    return boto3.session.Session(botocore_session=made)
+    made.register_component("data_loader", service_models.loader(made.get_config_variable("data_path")))
+    return made
 
 
 def client(access: Access, service: str, region: str, endpoint_url: str | None, config: Config) -> Any:
-    """A boto3 client, whose refusals say in whose name it asked and what to do. Nothing is asked yet."""
+    """A client, whose refusals say in whose name it asked and what to do. Nothing is asked yet."""
     of_side = session(access)
-    made = of_side.client(service, region_name=region, endpoint_url=endpoint_url, config=config)
+    made = of_side.create_client(service, region_name=region, endpoint_url=endpoint_url, config=config)
     made.meta.events.register("before-sign", partial(_has_keys, access, of_side))
     made.meta.events.register("after-call", partial(_explain, access, service, region))
     return made
@@ -169,8 +179,7 @@ def _assumed(access: Access) -> dict[str, Any]:
 def _given(access: Access) -> Any:
     """What AssumeRole answers."""
     external = {} if access.external_id is None else {"ExternalId": access.external_id}
-    # A new session each time: keys in a file, or a token that somebody else rotates, are read again.
-    sts = botocore.session.get_session().create_client(
+    sts = _own_session().create_client(
         "sts", region_name=access.region, endpoint_url=access.sts_endpoint_url, config=_STS_CONFIG
     )
     try:

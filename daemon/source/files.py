@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import md5
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from daemon.control import Part
 from daemon.source.export import ExportUnusable, split_url
-from daemon.source.keys import item_decoder, key_of, key_reader
+from daemon.source.keys import item_decoder, key_reader, keys_of
 from daemon.source.packing import BLOCK_BYTES, Damaged, unpacked
 from daemon.source.page import Page, Row
 from sinks.attributes import UnreadableItem
@@ -21,6 +22,8 @@ from sinks.change import Item, KeySchema
 LINE_BYTES_MAX = 16 * 1024 * 1024
 LINE_HEAD, LINE_TAIL = b'{"Item":', b"}"
 HEAD_BYTES = len(LINE_HEAD)
+_HEAD_OF, _LAST_OF = itemgetter(slice(HEAD_BYTES)), itemgetter(slice(-1, None))
+_ITEM_IN = itemgetter(slice(HEAD_BYTES, -1))
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -109,19 +112,21 @@ def rows_reader(keys: KeySchema) -> Callable[[Sequence[bytes]], list[Row]]:
 
     It raises UnreadableItem when any of them cannot be read.
     """
-    decode, to_key = item_decoder(keys), key_of(keys)
+    decode, to_keys = item_decoder(keys), keys_of(keys)
 
     def read_all(lines: Sequence[bytes]) -> list[Row]:
-        found = [  # as _item has it, without a call for each
-            line[HEAD_BYTES:-1] if line[:HEAD_BYTES] == LINE_HEAD and line[-1:] == LINE_TAIL else _unwrapped(line)
-            for line in lines
-        ]
+        found = list(map(_ITEM_IN, lines)) if _as_aws_writes(lines) else list(map(_item, lines))
         try:
-            return list(zip(map(to_key, map(decode, found)), map(Item, found), strict=True))
+            return list(zip(to_keys(map(decode, found)), map(Item, found), strict=True))
         except msgspec.MsgspecError as error:
             raise UnreadableItem(str(error)) from error
 
     return read_all
+
+
+def _as_aws_writes(lines: Sequence[bytes]) -> bool:
+    """True when each is LINE_HEAD, something, LINE_TAIL. Asked of all at once, which is quicker than of each."""
+    return set(map(_HEAD_OF, lines)) == {LINE_HEAD} and set(map(_LAST_OF, lines)) == {LINE_TAIL}
 
 
 def _item(line: bytes) -> bytes:
@@ -176,7 +181,9 @@ def _split(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Whole lines, split on newline bytes only: str.splitlines() would split inside strings. Raises Damaged."""
     tail = b""
     for block in blocks:
-        *lines, tail = (tail + block).split(b"\n")
+        lines = block.split(b"\n")
+        lines[0] = tail + lines[0]  # not to the block: that would copy all of it
+        tail = lines.pop()
         if len(tail) > LINE_BYTES_MAX:
             raise Damaged(f"a line is longer than {LINE_BYTES_MAX} bytes, as no item's is")
         yield lines

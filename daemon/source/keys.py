@@ -1,6 +1,6 @@
 """Reads a key, and nothing else, out of an item in DynamoDB's typed JSON."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -34,6 +34,16 @@ def key_of(keys: KeySchema) -> Callable[[Any], Key]:
         return lambda found: Key(partition(found.partition))
     sort = _value_of(keys.sort.type)
     return lambda found: Key(partition(found.partition), sort(found.sort))
+
+
+def keys_of(keys: KeySchema) -> Callable[[Iterable[Any]], list[Key]]:
+    """As key_of, for many at once: where there is nothing to convert, without a call for each."""
+    if "N" in (keys.partition.type, keys.sort and keys.sort.type):
+        to_key = key_of(keys)
+        return lambda found: list(map(to_key, found))
+    if keys.sort is None:
+        return lambda found: [Key(one.partition.value) for one in found]
+    return lambda found: [Key(one.partition.value, one.sort.value) for one in found]
 
 
 def item_decoder(keys: KeySchema) -> Callable[[bytes], Any]:

@@ -7,10 +7,8 @@ from cassandra import (
     RequestExecutionException,
     Unauthorized,
 )
-from cassandra.cluster import NoHostAvailable
-from cassandra.connection import ConnectionException
-from cassandra.protocol import SyntaxException
 
+from sinks.cassandra.driver import ConnectionException, NoHostAvailable, SyntaxException
 from sinks.sink import SinkError, SinkMisconfigured, SinkUnavailable
 
 # The client's own refusals of a value: the row can never be stored as it is.

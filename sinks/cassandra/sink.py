@@ -9,19 +9,23 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from cassandra import ConsistencyLevel
-from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
-from cassandra.policies import (
-    ConstantReconnectionPolicy,
-    DCAwareRoundRobinPolicy,
-    FallthroughRetryPolicy,
-    TokenAwarePolicy,
-)
-from cassandra.query import SimpleStatement
 
 from sinks.attributes import Value, canonical, encode_value, without
 from sinks.cassandra import schema
+from sinks.cassandra.driver import (
+    EXEC_PROFILE_DEFAULT,
+    Cluster,
+    ConsistencyLevel,
+    ConstantReconnectionPolicy,
+    DCAwareRoundRobinPolicy,
+    ExecutionProfile,
+    FallthroughRetryPolicy,
+    NoHostAvailable,
+    PlainTextAuthProvider,
+    Session,
+    SimpleStatement,
+    TokenAwarePolicy,
+)
 from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import Change, Item, Key, KeySchema, newest

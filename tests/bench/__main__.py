@@ -44,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
             "read": _read(path, part, asked.pairs),
             "resumed": _resumed(path, part, asked.pairs),
             "memory_mib": _memory(Path(folder), path, asked),
+            "shard_memory_mib": _mib("tests.bench.shard"),
         }
     _print(found)
     if asked.json:
@@ -93,10 +94,15 @@ def _figures(taken: contest.Pairs, items: int) -> dict[str, Any]:
 def _memory(folder: Path, small: Path, asked: argparse.Namespace) -> dict[str, float]:
     large = small.with_name("large.json.gz")
     part = lines.write(large, asked.seed, asked.large)
-    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
     with served(folder) as endpoint_url:
-        command = [sys.executable, "-m", "tests.bench.worker", endpoint_url, msgspec.json.encode(part).decode()]
-        ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=600)
+        return _mib("tests.bench.worker", endpoint_url, msgspec.json.encode(part).decode())
+
+
+def _mib(module: str, *arguments: str) -> dict[str, float]:
+    """What a process of its own says of its memory."""
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
+    command = [sys.executable, "-m", module, *arguments]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=600)
     return {step: round(mib, 1) for step, mib in json.loads(ran.stdout).items()}
 
 
@@ -108,9 +114,11 @@ def _print(found: dict[str, Any]) -> None:
         Row("resumed at 90 % of a file, against all of it", f"{resumed['micros_per_item']} us/item", _ratio(resumed)),
         Row("memory of a worker at its peak", f"{memory['peak']} MiB"),
         Row("  of which Python itself", f"{memory['python']} MiB"),
-        Row("  and the modules, with the CQL driver", f"{memory['modules'] - memory['python']:.1f} MiB"),
-        Row("  and boto3's client", f"{memory['clients'] - memory['modules']:.1f} MiB"),
-        Row("  and what reading takes", f"{memory['peak'] - memory['clients']:.1f} MiB"),
+        Row("  and the modules", f"{memory['modules'] - memory['python']:.1f} MiB"),
+        Row("  and botocore's clients, S3 and DynamoDB", f"{memory['clients'] - memory['modules']:.1f} MiB"),
+        Row("  and the CQL driver", f"{memory['driver'] - memory['clients']:.1f} MiB"),
+        Row("  and what reading takes", f"{memory['peak'] - memory['driver']:.1f} MiB"),
+        Row("memory of a shard's process, before a record", f"{found['shard_memory_mib']['peak']} MiB"),
     ]
     say: Callable[[str], Any] = partial(print, flush=True)
     say(

@@ -1,7 +1,8 @@
 """A backfill worker's process over one file, and its memory: `python -m tests.bench.worker ENDPOINT PART`.
 
-The modules of `moveout backfill`, boto3's client over HTTP, `worker.load_one`; a target that takes everything. Prints
-one JSON object: MiB after each step, by the kernel's own count (VmHWM, VmRSS of /proc/self/status).
+The modules of a worker's process, its clients (S3 over HTTP, DynamoDB for the control table), `worker.load_one`; a
+target that takes everything. Prints one JSON object: MiB after each step, by the kernel's own count
+(VmHWM, VmRSS of /proc/self/status).
 """
 
 import json
@@ -33,22 +34,23 @@ def main(endpoint_url: str, stored: str) -> dict[str, float]:
     steps = {"python": memory("VmRSS")}
     import msgspec
 
-    # With the driver: as large as a worker's modules get.
-    import daemon.cli  # noqa: F401
-    import sinks.cassandra.sink  # noqa: F401
     from daemon import worker
     from daemon.app import Parts
     from daemon.config import Config
     from daemon.control import Part
     from daemon.gap import StreamIdentity
     from daemon.preflight import TableFacts
-    from tests.bench.contest import KEYS
+    from sinks.change import KeyAttribute, KeySchema
 
     steps["modules"] = memory("VmRSS")
     part = msgspec.json.decode(stored, type=Part)
     known = Parts(Config.model_validate(configured(endpoint_url)))
-    known.table = TableFacts(KEYS, "arn", StreamIdentity(None, enabled=False))
-    steps["clients"] = memory("VmRSS") if known.s3 else 0
+    keys = KeySchema(KeyAttribute("id", "S"), KeyAttribute("order", "S"))  # as tests.bench.contest, which has boto3
+    known.table = TableFacts(keys, "arn", StreamIdentity(None, enabled=False))
+    steps["clients"] = memory("VmRSS") if known.s3 and known.control else 0
+    import sinks.cassandra.sink  # noqa: F401  a target's driver comes last, and the CQL driver is the largest
+
+    steps["driver"] = memory("VmRSS")
     target: Any = TakesAll()
     done = worker.load_one(known, target, part, lambda _: None)
     if done.rows_read != part.items:

@@ -97,6 +97,14 @@ LOAD = (
         "tests/unit/test_files.py",
     ),
     Mutant(
+        "many lines are cut without a look at their ends",
+        "what only looks like an item is loaded as one",
+        "daemon/source/files.py",
+        " if _as_aws_writes(lines) else list(map(_item, lines))",
+        "",
+        "tests/unit/test_files.py",
+    ),
+    Mutant(
         "rows are not counted against the manifest",
         "a file cut short counts as loaded",
         BACKFILL,
@@ -116,8 +124,8 @@ LOAD = (
         "heartbeats of the export are loaded",
         "rows of ours stay in the target",
         BACKFILL,
-        "for key, item in rows if not is_heartbeat(key)]",
-        "for key, item in rows]",
+        "for key, item in texts if not key.partition.startswith(PREFIX)]",
+        "for key, item in texts]",
     ),
     Mutant(
         "a hole between export and stream is accepted",

@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import random
 from base64 import b64encode
 from functools import partial
 
@@ -13,12 +14,14 @@ from daemon.apply import Ways
 from daemon.backfill import BackfillIncomplete, Ledger, load_part, load_share, mine, part_names
 from daemon.control import Part, parts_of
 from daemon.dead_letter import TooManyDeadLetters
+from daemon.source.heartbeat import NUMBER_FIRST, fresh_key
 from daemon.source.pages import Sources, pages
 from sinks.change import Change, Item, Key, KeyAttribute, KeySchema
 from sinks.sink import Rejection
 
 KEYS = KeySchema(KeyAttribute("id", "S"))
 VERSION = 10**15
+NUMBER = {"N": str(NUMBER_FIRST)}
 
 
 def reading(store):
@@ -173,6 +176,19 @@ def test_rows_of_a_full_export_are_loaded_and_a_version_of_their_own_goes_first(
     ways = Ways(load=lambda changes: loaded.extend(changes) or (), apply=refused, keep=no_letters)
     load_part(reading(export.store), part, ways, 100, lambda _: None)
     assert [change.version for change in loaded] == [VERSION + 7]
+
+
+@pytest.mark.parametrize("kind", ["S", "N", "B"])
+def test_heartbeats_are_known_by_a_key_of_any_type(kind):
+    ours = msgspec.json.encode({kind: fresh_key(kind, random.Random(1))} if kind != "N" else NUMBER)
+    theirs = {"S": b'{"S":"moveout"}', "N": b'{"N":"7"}', "B": b'{"B":"aGk="}'}[kind]
+    body = gzip.compress(b'{"Item":{"id":%b}}\n{"Item":{"id":%b}}\n' % (ours, theirs))
+    store, sink = ObjectStore(), FlakySink()
+    store.put_object(Bucket="b", Key="f", Body=body)
+    part = Part("s3://b/f", b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode(), 2, version=VERSION)
+    sources = Sources(store, KeySchema(KeyAttribute("id", kind)))
+    done = load_part(partial(pages, sources), part, Ways(sink.apply, sink.apply, no_letters), 100, lambda _: None)
+    assert (done.skipped, done.applied, done.rows_read) == (1, 1, 2)
 
 
 def test_heartbeats_of_an_incremental_export_are_left_out_written_or_deleted():

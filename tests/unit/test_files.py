@@ -146,3 +146,21 @@ def test_an_empty_line_is_no_row_and_counts_as_a_line():
     store, part = stored(gzip.compress(b"\n" + LINES + b"\ngarbage\n"))
     with pytest.raises(ExportUnusable, match="line 5"):
         all_rows(store, part)
+
+
+@pytest.mark.parametrize(
+    "odd", [b'{"Itex":{"id":{"S":"c"}}}', b'{"Item":{"id":{"S":"c"}}]', b'{"Item":{"id":{"S":"c"}}x']
+)
+def test_a_line_that_only_looks_like_an_item_among_many_that_are_is_refused(odd):
+    good = b'{"Item":{"id":{"S":"a"}}}'
+    with pytest.raises(UnreadableItem):
+        files.rows_reader(KEYS)([good, odd, good])
+
+
+def test_spaces_in_one_line_do_not_change_the_rows_of_the_others():
+    lines = [b'{"Item":{"id":{"S":"a"}}}', b'{ "Item" : {"id":{"S":"b"}} }']
+    rows = files.rows_reader(KEYS)(lines)
+    assert [(key.partition, item.json) for key, item in rows] == [
+        ("a", b'{"id":{"S":"a"}}'),
+        ("b", b'{"id":{"S":"b"}}'),
+    ]

@@ -1,0 +1,25 @@
+"""A shard's process before its first record, and its memory: `python -m tests.bench.shard`. MiB by step, as JSON."""
+
+import json
+import sys
+
+from tests.bench.worker import configured, memory
+
+
+def main() -> dict[str, float]:
+    """Its modules, its two clients, the driver of its target. Nothing is asked, and no cluster is connected to."""
+    steps = {"python": memory("VmRSS")}
+    import daemon.kcl.shard  # noqa: F401
+    from daemon.app import Parts
+    from daemon.config import Config
+
+    steps["modules"] = memory("VmRSS")
+    known = Parts(Config.model_validate(configured("http://127.0.0.1:1")))
+    steps["clients"] = memory("VmRSS") if known.streams and known.control else 0
+    import sinks.cassandra.sink  # noqa: F401
+
+    return {**steps, "peak": memory("VmHWM")}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main()))
