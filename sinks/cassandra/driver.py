@@ -19,10 +19,13 @@ with without("numpy", "deprecated"):
         TokenAwarePolicy,
     )
     from cassandra.protocol import SyntaxException
-    from cassandra.query import SimpleStatement
+    from cassandra.query import BatchStatement, BatchType, BoundStatement, SimpleStatement
 
 __all__ = [
     "EXEC_PROFILE_DEFAULT",
+    "BatchStatement",
+    "BatchType",
+    "BoundStatement",
     "Cluster",
     "ConnectionException",
     "ConsistencyLevel",

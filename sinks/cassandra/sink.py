@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
-from sinks.attributes import Value, canonical, encode_value, without
+from sinks.attributes import canonical
 from sinks.cassandra import schema
 from sinks.cassandra.driver import (
     EXEC_PROFILE_DEFAULT,
@@ -27,47 +25,62 @@ from sinks.cassandra.driver import (
     TokenAwarePolicy,
 )
 from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection
+from sinks.cassandra.layout import DocumentLayout, Layout, Mutation
 from sinks.cassandra.options import CassandraOptions
-from sinks.change import Change, Item, Key, KeySchema, newest
+from sinks.cassandra.transport import StockTransport, Transport
+from sinks.change import Change, Key, KeySchema, newest
 from sinks.sink import Rejection, SinkError, SinkMisconfigured, SinkUnavailable, Stored, TargetMissing
 
 PAGE_ROWS = 5000
 RECONNECT_SECONDS = 2.0
 
 
-class CassandraSink:
-    """Writes changes to one table of layout `document`. `cluster` makes the driver's Cluster, the only way out."""
+def sent_by(session: Session, statements: Sequence[str], options: CassandraOptions) -> Transport:
+    """The configured way to the nodes."""
+    return StockTransport(session, statements, options.concurrency)
 
-    def __init__(self, options: CassandraOptions, keys: KeySchema, cluster: Callable[..., Cluster] = Cluster) -> None:
+
+class CassandraSink:
+    """Writes changes to one table. `cluster` makes the driver's Cluster, `transport` what sends rows: its ways out."""
+
+    def __init__(
+        self,
+        options: CassandraOptions,
+        keys: KeySchema,
+        cluster: Callable[..., Cluster] = Cluster,
+        transport: Callable[[Session, Sequence[str], CassandraOptions], Transport] = sent_by,
+    ) -> None:
         self._options = options
         self._keys = keys
+        self._layout: Layout = DocumentLayout(options, keys)
         self._make_cluster = cluster
+        self._make_transport = transport
         self._cluster: Cluster | None = None
         self._session: Session | None = None
+        self._transport: Transport | None = None
 
     def open(self) -> None:
         """Connect, create the table if asked to, check it, prepare the statements."""
         self._session = self._connect()
         try:
             self._check_table(may_create=self._options.create_table)
-            self._insert = self._prepare(schema.insert_statement)
-            self._delete = self._prepare(schema.delete_statement)
-            self._select = self._prepare(schema.select_statement)
+            self._transport = self._make_transport(self._session, self._layout.statements, self._options)
+            self._select = self._prepare(self._layout.select)
         except Exception:
             self.close()
             raise
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
-        """One INSERT or DELETE per key, at the change's version, all in flight together."""
+        """One mutation per key, at the change's version, all in flight together."""
         rejections: list[Rejection] = []
-        statements, sent = [], []
+        mutations, sent = [], []
         for change in newest(changes):
             try:
-                statements.append(self._bound(change))
+                mutations.append(self._layout.mutation(change))
                 sent.append(change)
             except UNBINDABLE as error:
                 rejections.append(Rejection(change, f"the value cannot be written as CQL: {error}"))
-        answers = zip(sent, self._execute(statements), strict=True)
+        answers = zip(sent, self._write(mutations), strict=True)
         failures = [(change, failure) for change, failure in answers if failure is not None]
         lasting = next((failure for _, failure in failures if not is_rejection(failure)), None)
         if lasting is not None:
@@ -83,7 +96,7 @@ class CassandraSink:
         for key in keys:
             row = self._rows(key)
             if row is not None:
-                found[key] = Stored(row.version, self._whole(key, row.attrs))
+                found[key] = self._layout.stored(key, row)
         return found
 
     def versions(self) -> Iterator[Sequence[tuple[Key, int]]]:
@@ -102,9 +115,11 @@ class CassandraSink:
 
     def close(self) -> None:
         """Close the connections."""
+        if self._transport is not None:
+            self._transport.close()
         if self._cluster is not None:
             self._cluster.shutdown()
-        self._cluster = self._session = None
+        self._cluster = self._session = self._transport = None
 
     def _connect(self) -> Session:
         options = self._options
@@ -188,9 +203,9 @@ class CassandraSink:
         self._cluster.refresh_schema_metadata()
         return self._cluster.metadata
 
-    def _prepare(self, statement: Any) -> Any:
+    def _prepare(self, statement: str) -> Any:
         try:
-            return self._active().prepare(statement(self._options, self._keys))
+            return self._active().prepare(statement)
         except Exception as error:
             raise as_sink_error(error) from error
 
@@ -207,33 +222,16 @@ class CassandraSink:
     def _columns(self, key: Key) -> tuple[Any, ...]:
         return (key.partition,) if self._keys.sort is None else (key.partition, key.sort)
 
-    def _bound(self, change: Change) -> Any:
-        columns = self._columns(change.key)
-        if change.item is None:
-            return self._delete.bind((change.version, *columns))
-        attrs = without(change.item.json, self._keys.names).decode()
-        return self._insert.bind((*columns, attrs, change.version, change.version))
-
-    def _execute(self, statements: Sequence[Any]) -> list[Exception | None]:
-        """The error of each statement, or None: every one has been answered when this returns."""
-        results = self._active().execute_concurrent(
-            [(statement, ()) for statement in statements],
-            concurrency=self._options.concurrency,
-            raise_on_first_error=False,
-        )
-        return [None if success else result for success, result in results]
+    def _write(self, mutations: Sequence[Mutation]) -> Sequence[Exception | None]:
+        if self._transport is None:
+            raise SinkUnavailable("the sink is not open")
+        return self._transport.write(mutations)
 
     def _rows(self, key: Key) -> Any:
         try:
             return self._active().execute(self._select.bind(self._columns(key))).one()
         except Exception as error:
             raise as_sink_error(error) from error
-
-    def _whole(self, key: Key, attrs: str) -> Item:
-        parts: list[tuple[str, Value]] = [(self._keys.partition.name, key.partition)]
-        if self._keys.sort is not None and key.sort is not None:
-            parts.append((self._keys.sort.name, key.sort))
-        return Item(joined(parts, attrs))
 
 
 def _told(failure: Exception, left: Sequence[Change]) -> SinkError:
@@ -243,9 +241,3 @@ def _told(failure: Exception, left: Sequence[Change]) -> SinkError:
         error.left = left
     error.__cause__ = failure
     return error
-
-
-def joined(parts: Sequence[tuple[str, Value]], attrs: str) -> bytes:
-    """The item again: its key in front of the attributes' own bytes."""
-    head = msgspec.json.encode({name: encode_value(value) for name, value in parts})
-    return head if attrs == "{}" else head[:-1] + b"," + attrs.encode()[1:]

@@ -174,8 +174,8 @@ class TestDynamoDb(EverySink):
 class UnversionedCassandra(CassandraSink):
     """Planted: rows are written as of now and not as of their version."""
 
-    def _bound(self, change):
-        return super()._bound(msgspec.structs.replace(change, version=time.time_ns() // 1000))
+    def apply(self, changes):
+        return super().apply([msgspec.structs.replace(change, version=time.time_ns() // 1000) for change in changes])
 
 
 class UnconditionalDynamoDb(DynamoDbSink):

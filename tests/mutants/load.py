@@ -1,21 +1,21 @@
 """Bugs in the sinks, in the load, and in the state."""
 
-from mutants.mutant import BACKFILL, BESIDE, CONTROL, CQL, CUTOVER, DYNAMODB, EXPORT, PROCESSOR, Mutant
+from mutants.mutant import BACKFILL, BESIDE, CONTROL, CQL, CUTOVER, DYNAMODB, EXPORT, LAYOUT, PROCESSOR, Mutant
 
 SINKS = (
     Mutant(
         "CQL writes without their versions",
         "the last to arrive wins",
-        CQL,
-        "attrs, change.version, change.version))",
-        "attrs, change.version, 1_800_000_000_000_000))",
+        LAYOUT,
+        "attrs, version, version)),))",
+        "attrs, version, bigint(1_800_000_000_000_000))),))",
     ),
     Mutant(
         "a CQL deletion one microsecond too late",
         "it ties with the next put, and the dead one wins",
-        CQL,
-        "self._delete.bind((change.version, *columns))",
-        "self._delete.bind((change.version + 1, *columns))",
+        LAYOUT,
+        "(Step(self.DELETE, (version, *key)),)",
+        "(Step(self.DELETE, (bigint(change.version + 1), *key)),)",
     ),
     Mutant(
         "a partial CQL batch is ignored",

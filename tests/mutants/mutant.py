@@ -11,7 +11,7 @@ STREAM, APPLY, LETTERS = "daemon/source/stream.py", "daemon/apply.py", "daemon/d
 CONTROL, BACKFILL, EXPORT = "daemon/control.py", "daemon/backfill.py", "daemon/source/export.py"
 LAG, PROVE, CUTOVER, GAP = "daemon/lag.py", "daemon/prove.py", "daemon/cutover.py", "daemon/gap.py"
 RESYNC, SERVICE, BESIDE, OBSERVE = "daemon/resync.py", "daemon/service.py", "daemon/beside.py", "daemon/observe.py"
-CQL, DYNAMODB = "sinks/cassandra/sink.py", "sinks/dynamodb/sink.py"
+CQL, LAYOUT, DYNAMODB = "sinks/cassandra/sink.py", "sinks/cassandra/layout.py", "sinks/dynamodb/sink.py"
 
 
 class Mutant(NamedTuple):

@@ -1,4 +1,4 @@
-"""As much of the CQL driver as the sink uses, over a CqlStore: one table, prepared statements, and faults.
+"""As much of the CQL driver as the sink uses, and its transport, over a CqlStore: one table, and faults.
 
 The statements are read as text, as a node reads them: a sink that says something else is told so, loudly.
 """
@@ -12,11 +12,13 @@ from typing import NamedTuple
 from cassandra import ConsistencyLevel, InvalidRequest, OperationTimedOut, Unavailable, WriteTimeout
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
+from cassandra.cqltypes import BytesType, DecimalType, LongType, UTF8Type
 from cassandra.protocol import OverloadedErrorMessage, ServerError
 from cassandra.query import SimpleStatement
 from simulation.cql_store import Write
 from simulation.faults import Fault, Unsupported
 
+from sinks.cassandra.errors import as_sink_error
 from sinks.change import Key
 
 KEYSPACE = "moved"
@@ -27,6 +29,8 @@ FAULTS = tuple(fault for fault in Fault if fault is not Fault.CONFLICT)
 NAME = r'"(?:[^"]|"")+"'
 # Read by these, never sent: nothing can be injected (S608).
 TABLE = rf"(?P<table>{NAME}\.{NAME})"
+# By the driver's own decoders: what a node would read in our cells.
+TYPES = {"text": UTF8Type, "decimal": DecimalType, "blob": BytesType, "bigint": LongType}
 PYTHON_TYPES = {"text": str, "decimal": Decimal, "blob": bytes, "bigint": int}
 INTO = rf"{TABLE} \((?P<names>{NAME}(?:, {NAME})*)\)"
 INSERT = re.compile(rf"INSERT INTO {INTO} VALUES \([?, ]+\) USING TIMESTAMP \?")  # noqa: S608
@@ -48,13 +52,6 @@ class Schema(NamedTuple):
     key: tuple
 
 
-class Answered(NamedTuple):
-    """cassandra.concurrent.ExecutionResult."""
-
-    success: bool
-    result_or_exc: object
-
-
 class Statement(NamedTuple):
     """What a prepared statement does, and the names of the values that it takes, in their order."""
 
@@ -71,6 +68,7 @@ class Bound(NamedTuple):
     values: dict
 
 
+PROTOCOL = 4
 TIMESTAMP = "[timestamp]"  # as a node calls that marker
 
 
@@ -169,23 +167,8 @@ class Session:
     def prepare(self, text):
         self._outage("prepare", None)
         statement = parsed(text)
-        if self._store.schema is None or self._store.schema.table != statement.table:
-            raise InvalidRequest("unconfigured table")
-        unknown = {*statement.takes, *statement.shown} - {TIMESTAMP, *self._store.schema.columns}
-        if unknown:
-            raise InvalidRequest(f"Undefined column name {unknown}")
+        _check_names(self._store, statement)
         return Prepared(statement, self._store.schema.columns)
-
-    def execute_concurrent(self, statements, *, concurrency, raise_on_first_error):
-        if raise_on_first_error or concurrency < 1:
-            raise Unsupported("only: answer every statement")
-        return [self._answered(bound) for bound, _ in statements]
-
-    def _answered(self, bound):
-        try:
-            return Answered(success=True, result_or_exc=self._write(bound))
-        except Exception as error:  # noqa: BLE001  the driver too hands over whatever a statement raised
-            return Answered(success=False, result_or_exc=error)
 
     def execute(self, statement, paging_state=None):
         if isinstance(statement, Bound):
@@ -199,10 +182,10 @@ class Session:
     def _select(self, bound):
         if bound.statement.kind != "select":
             raise Unsupported(f"a lone {bound.statement.kind}")
-        key = self._key(bound)
+        key = _key(self._store, bound)
         self._outage("select", Key(*key))
         found = self._store.read(key)
-        row = None if found is None else SimpleNamespace(**{name: found.get(name) for name in bound.statement.shown})
+        row = None if found is None else tuple([found.get(name) for name in bound.statement.shown])
         return SimpleNamespace(one=lambda: row)
 
     def _scan(self, statement, start):
@@ -213,21 +196,61 @@ class Session:
         end = start + min(statement.fetch_size, SCAN_ROWS)
         return SimpleNamespace(current_rows=shown[start:end], paging_state=end if end < len(shown) else None)
 
-    def _key(self, bound):
-        return tuple([bound.values[name] for name in self._store.schema.key])
+    def _outage(self, operation, key):
+        """A request that changes nothing can only fail."""
+        fault = self._faults.next(operation, key)
+        if fault is not None:
+            raise _error(self._faults, fault)
 
-    def _write(self, bound):
-        key = self._key(bound)
+
+class Transport:
+    """sinks.cassandra.transport.Transport: every mutation is answered before the call returns, in order."""
+
+    def __init__(self, store, faults, statements):
+        self._store, self._faults = store, faults
+        self._statements = [self._prepared(text) for text in statements]
+
+    def _prepared(self, text):
+        fault = self._faults.next("prepare", None)
+        if fault is not None:
+            raise as_sink_error(_error(self._faults, fault))
+        statement = parsed(text)
+        _check_names(self._store, statement)
+        return statement
+
+    def write(self, mutations):
+        return [self._answered(mutation) for mutation in mutations]
+
+    def close(self):
+        """Nothing is open."""
+
+    def _answered(self, mutation):
+        try:
+            return self._write(mutation)
+        except Exception as error:  # noqa: BLE001  the driver too hands over whatever a statement raised
+            return error
+
+    def _write(self, mutation):
+        if len(mutation.steps) != 1:
+            raise Unsupported("a batch")
+        bound = self._bound(mutation.steps[0])
+        key = _key(self._store, bound)
         fault = self._faults.next(bound.statement.kind, Key(*key))
         if fault in (Fault.AWAY, Fault.THROTTLED, Fault.LOST):
-            raise self._error(fault)
+            raise _error(self._faults, fault)
         write = self._mutation(bound, key)
         if fault is Fault.LATE:
             self._store.late.append(write)
         else:
             self._store.apply(write)
         if fault is not None:
-            raise self._error(fault)
+            raise _error(self._faults, fault)
+
+    def _bound(self, step):
+        statement, columns = self._statements[step.statement], self._store.schema.columns
+        kinds = ("bigint" if name == TIMESTAMP else columns[name] for name in statement.takes)
+        cells = zip(statement.takes, kinds, step.cells, strict=True)
+        return Bound(statement, {name: TYPES[kind].from_binary(cell, PROTOCOL) for name, kind, cell in cells})
 
     def _mutation(self, bound, key):
         """What this statement does to the table. Raises InvalidRequest for what no row can be."""
@@ -239,26 +262,34 @@ class Session:
             raise InvalidRequest("Mutation of 17825792-bytes is too large for the maximum size of 16777216")
         return Write(kind, key, values[TIMESTAMP], cells)
 
-    def _outage(self, operation, key):
-        """A request that changes nothing can only fail."""
-        fault = self._faults.next(operation, key)
-        if fault is not None:
-            raise self._error(fault)
 
-    def _error(self, fault):
-        match fault:
-            case Fault.AWAY:
-                nobody = NoHostAvailable("Unable to complete the operation", {"simulated": ConnectionShutdown("shut")})
-                short = Unavailable("not enough replicas", ConsistencyLevel.LOCAL_QUORUM, 2, 1)
-                return self._faults.one_of((short, nobody))
-            case Fault.THROTTLED:
-                return OverloadedErrorMessage(0x1001, "too many requests", None)
-            case Fault.LOST | Fault.APPLIED | Fault.LATE:
-                slow = WriteTimeout("timed out", write_type=0, consistency=ConsistencyLevel.LOCAL_QUORUM)
-                return self._faults.one_of((slow, OperationTimedOut(), ConnectionShutdown("cut")))
-            case Fault.FAILED_APPLIED:
-                return ServerError(0x0000, "java.lang.RuntimeException", None)
-        raise Unsupported(f"{fault} in CQL")
+def _error(faults, fault):
+    match fault:
+        case Fault.AWAY:
+            nobody = NoHostAvailable("Unable to complete the operation", {"simulated": ConnectionShutdown("shut")})
+            short = Unavailable("not enough replicas", ConsistencyLevel.LOCAL_QUORUM, 2, 1)
+            return faults.one_of((short, nobody))
+        case Fault.THROTTLED:
+            return OverloadedErrorMessage(0x1001, "too many requests", None)
+        case Fault.LOST | Fault.APPLIED | Fault.LATE:
+            slow = WriteTimeout("timed out", write_type=0, consistency=ConsistencyLevel.LOCAL_QUORUM)
+            return faults.one_of((slow, OperationTimedOut(), ConnectionShutdown("cut")))
+        case Fault.FAILED_APPLIED:
+            return ServerError(0x0000, "java.lang.RuntimeException", None)
+    raise Unsupported(f"{fault} in CQL")
+
+
+def _key(store, bound):
+    return tuple([bound.values[name] for name in store.schema.key])
+
+
+def _check_names(store, statement):
+    """Raises InvalidRequest where the table has not what the statement names."""
+    if store.schema is None or store.schema.table != statement.table:
+        raise InvalidRequest("unconfigured table")
+    unknown = {*statement.takes, *statement.shown} - {TIMESTAMP, *store.schema.columns}
+    if unknown:
+        raise InvalidRequest(f"Undefined column name {unknown}")
 
 
 def _check(key):

@@ -20,7 +20,12 @@ class SimulatedCassandra(CassandraSink):
         faults = faults or Faults()
         place = {"contact_points": ["simulated"], "local_datacenter": "here", "keyspace": cql_driver.KEYSPACE}
         settings = CassandraOptions(**place, **{"table": TABLE, "create_table": True, **options})
-        super().__init__(settings, keys, lambda *_, **__: cql_driver.Cluster(store, faults))
+        super().__init__(
+            settings,
+            keys,
+            lambda *_, **__: cql_driver.Cluster(store, faults),
+            lambda _, statements, __: cql_driver.Transport(store, faults, statements),
+        )
 
 
 class SimulatedDynamoDb(DynamoDbSink):

@@ -1,0 +1,30 @@
+"""Values as CQL's native protocol carries them (native_protocol_v4.spec, section 6): a cell is its bytes, or None.
+
+Both ways to a node send these same bytes, so what is stored does not depend on the way that was configured.
+"""
+
+import struct
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+Cell = bytes | None
+
+_scale = struct.Struct(">i").pack
+bigint = struct.Struct(">q").pack
+
+
+def varint(number: int) -> bytes:
+    """Two's complement, as short as it goes."""
+    return number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, signed=True)
+
+
+def decimal(number: Decimal) -> bytes:
+    """Scale and unscaled value. A partition key is told apart by these bytes: give it canonical numbers."""
+    sign, digits, exponent = number.as_tuple()
+    unscaled = int("".join(map(str, digits)))
+    assert isinstance(exponent, int)  # noqa: S101  a number of DynamoDB is finite
+    return _scale(-exponent) + varint(-unscaled if sign else unscaled)
+
+
+ENCODERS: dict[str, Callable[[Any], bytes]] = {"text": str.encode, "decimal": decimal, "blob": bytes, "bigint": bigint}

@@ -1,0 +1,100 @@
+"""How an item lies in the table: its statements, the cells of a change, and a row back into an item.
+
+A layout knows neither connections nor drivers; a transport (transport.py) knows nothing of items.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from sinks.attributes import Value, encode_value, without
+from sinks.cassandra import schema
+from sinks.cassandra.cells import ENCODERS, Cell, bigint
+from sinks.cassandra.options import CassandraOptions
+from sinks.change import Change, Item, Key, KeySchema
+from sinks.sink import Stored
+
+
+class Step(NamedTuple):
+    """One statement with its values: `statement` is the place in `Layout.statements`, `cells` are in its order."""
+
+    statement: int
+    cells: tuple[Cell, ...]
+
+
+class Mutation(NamedTuple):
+    """What one change does, atomically. `partition` is the cell of the partition key: it decides which node.
+
+    One step is an EXECUTE; several are an UNLOGGED BATCH, which within one partition is one mutation
+    (daemon/README.md, "One rule of order").
+    """
+
+    partition: bytes
+    steps: tuple[Step, ...]
+
+
+class Layout(Protocol):
+    """One way to lay items out in a table."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Name -> CQL type of every column that is no key."""
+
+    @property
+    def statements(self) -> Sequence[str]:
+        """To prepare; steps name them by their place."""
+
+    @property
+    def select(self) -> str:
+        """Values: key columns. Answers what `stored` takes."""
+
+    def mutation(self, change: Change) -> Mutation:
+        """What this change does to its row. Raises UNBINDABLE when it can never be stored."""
+
+    def stored(self, key: Key, row: Sequence[Any]) -> Stored:
+        """The version and the whole item of a row that `select` answered."""
+
+
+class DocumentLayout:
+    """Typed key columns, `attrs` (all other attributes as DynamoDB's typed JSON), `version`.
+
+    A put is one INSERT of every column at one timestamp, so rows never mix and no tombstone is written.
+    """
+
+    columns: Mapping[str, str] = schema.COLUMNS
+    INSERT, DELETE = 0, 1
+
+    def __init__(self, options: CassandraOptions, keys: KeySchema) -> None:
+        self._keys = keys
+        self.statements: Sequence[str] = (
+            schema.insert_statement(options, keys),
+            schema.delete_statement(options, keys),
+        )
+        self.select = schema.select_statement(options, keys)
+        self._partition = ENCODERS[schema.CQL_TYPES[keys.partition.type]]
+        self._sort = ENCODERS[schema.CQL_TYPES[keys.sort.type]] if keys.sort else None
+
+    def mutation(self, change: Change) -> Mutation:
+        """One INSERT, or one DELETE, at the change's version."""
+        partition = self._partition(change.key.partition)
+        key = (partition,) if self._sort is None else (partition, self._sort(change.key.sort))
+        version = bigint(change.version)
+        if change.item is None:
+            return Mutation(partition, (Step(self.DELETE, (version, *key)),))
+        attrs = without(change.item.json, self._keys.names)
+        return Mutation(partition, (Step(self.INSERT, (*key, attrs, version, version)),))
+
+    def stored(self, key: Key, row: Sequence[Any]) -> Stored:
+        """`row` is attrs and version."""
+        attrs, version = row
+        parts: list[tuple[str, Value]] = [(self._keys.partition.name, key.partition)]
+        if self._keys.sort is not None and key.sort is not None:
+            parts.append((self._keys.sort.name, key.sort))
+        return Stored(version, Item(joined(parts, attrs)))
+
+
+def joined(parts: Sequence[tuple[str, Value]], attrs: str) -> bytes:
+    """The item again: its key in front of the attributes' own bytes."""
+    head = msgspec.json.encode({name: encode_value(value) for name, value in parts})
+    return head if attrs == "{}" else head[:-1] + b"," + attrs.encode()[1:]
