@@ -164,11 +164,11 @@ def backfill(
     if sink is not None:
         for_each(tables, lambda one: _dry_run(one, sink, index, of))
         return
-    from daemon import worker
+    from daemon import lean
 
     # In the place of this process: its memory is worth more than a prompt.
     sys.stdout.flush()
-    os.execv(sys.executable, worker.command(config, index, of, table))  # noqa: S606  no shell, on purpose
+    os.execv(sys.executable, lean.worker_command(str(config), index, of, table))  # noqa: S606  no shell, on purpose
 
 
 def _dry_run(settings: Config, sink: str, index: int, of: int) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -154,7 +153,7 @@ def load_all(path: Path) -> list[Config]:
     for number, entry in enumerate(entries):
         place = f"tables.{number}." if len(entries) > 1 else ""
         faults.update(dict.fromkeys(_of_all(entry, number)))
-        own = {name: value for name, value in entry.items() if name not in _OF_ALL}
+        own = {name: value for name, value in entry.items() if name not in _shared()}
         try:
             tables.append(Config(**_merged({**shared, "one_of": len(entries)}, own)))
         except ValidationError as error:
@@ -165,13 +164,15 @@ def load_all(path: Path) -> list[Config]:
     return tables
 
 
-_OF_ALL = Config.model_fields.keys() - set(OWN_SECTIONS)
+def _shared() -> set[str]:
+    return Config.model_fields.keys() - set(OWN_SECTIONS)
 
 
 def _of_all(entry: Mapping[str, Any], number: int) -> list[str]:
     """An entry that says what must be the same for all tables."""
+    shared = _shared()
     told = f"is one for all tables: it stands beside `tables`; an entry has {', '.join(OWN_SECTIONS)}"
-    return [f"  tables.{number}.{name}: {told}" for name in entry if name in _OF_ALL]
+    return [f"  tables.{number}.{name}: {told}" for name in entry if name in shared]
 
 
 def _merged(shared: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,6 +209,8 @@ def _told(fault: Any, entry: Mapping[str, Any], place: str) -> str:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
+    import yaml  # no part of a process that is handed its configuration
+
     try:
         values = yaml.safe_load(path.read_text())
     except OSError as error:

@@ -10,8 +10,9 @@ from daemon.app import Parts
 from daemon.beside import Beside
 from daemon.java.jre import java
 from daemon.kcl.start import kcl_daemon
+from daemon.lean import worker_command
 from daemon.supervise import Command, Process
-from daemon.worker import PARENT_VARIABLE, command
+from daemon.worker import PARENT_VARIABLE
 
 
 class Processes(Protocol):
@@ -47,7 +48,7 @@ class LocalProcesses:
 
     def worker(self, index: int, of: int) -> Process:
         """What `moveout backfill` becomes; it ends when this process does."""
-        arguments = command(self._config_path, index, of, self._parts.config.source.table)
+        arguments = worker_command(str(self._config_path), index, of, self._parts.config.source.table)
         return Command(arguments, {PARENT_VARIABLE: str(os.getpid()), **logs.export_path()})
 
     def beside(self, name: str, act: Callable[[], None], every_seconds: float = 0.0) -> Beside:

@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -110,7 +110,7 @@ class Command:
     With `piped` its stdin stays open for as long as this process lives, and its output is read from `output`.
     """
 
-    def __init__(self, arguments: list[str], environment: Mapping[str, str], *, piped: bool = False) -> None:
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], *, piped: bool = False) -> None:
         self._process = subprocess.Popen(
             arguments,
             env={**os.environ, **environment},

@@ -1,4 +1,4 @@
-"""The process of a backfill worker: `python -m daemon.worker CONFIG INDEX OF [TABLE]`.
+"""The process of a backfill worker, which daemon/lean.py starts.
 
 `moveout backfill --index I --of N` becomes this very process: nobody looks at it but through its log, and what a
 person looks through (typer, rich) is 7 MiB.
@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -18,10 +17,9 @@ from daemon import backfill, log
 from daemon.app import Parts, parts
 from daemon.apply import Deliver, Ways
 from daemon.backfill import BackfillIncomplete
-from daemon.config import Config, ConfigurationError, load_all
-from daemon.config import load as load_config
+from daemon.config import Config
 from daemon.control import Migration, Part
-from daemon.exits import EXIT_FAILED, EXIT_USAGE, told
+from daemon.exits import EXIT_FAILED, told
 from daemon.pace import Pace
 from daemon.phase import Phase
 from daemon.retry import Abandoned, Retrying
@@ -38,33 +36,29 @@ ANCHOR_POLL_SECONDS = 2.0
 LOOK_SECONDS = 2.0
 
 
-def command(config_path: Path, index: int, of: int, table: str | None = None) -> list[str]:
-    """What starts share `index` of `of` of one table, or of all of the file, one after the other."""
-    arguments = [str(config_path), str(index), str(of), *([table] if table else [])]
-    return [sys.executable, "-m", "daemon.worker", *arguments]
-
-
-def main(config_path: str, index: str, of: str, table: str | None = None) -> int:
-    """Load this share; the exit code of `moveout backfill`. What went wrong with a table is one line on stderr."""
-    path = Path(config_path)
+def main(tables: Callable[[], Sequence[Config]], index: int, of: int) -> int:
+    """Load this share; the exit code of `moveout backfill`. `tables` may raise SystemExit."""
     try:
-        tables = load_all(path) if table is None else [load_config(path, table)]
-        # What is wrong with one table does not keep the others waiting.
-        codes = [_code(one, int(index), int(of)) for one in tables]
+        return for_each(tables(), lambda known: run(known, index, of), partial(_log, f"backfill-{index}"))
     except KeyboardInterrupt:
         return EXIT_FAILED
-    except ConfigurationError as error:
-        sys.stderr.write(f"moveout: {error}\n")
-        return EXIT_USAGE
+
+
+def for_each(tables: Sequence[Config], load: Callable[[Parts], None], begin: Callable[[Config], None]) -> int:
+    """The first exit code that is not 0. What went wrong with a table is one line on stderr."""
+    # What is wrong with one table does not keep the others waiting.
+    codes = [_code(one, load, begin) for one in tables]
     return next((code for code in codes if code), 0)
 
 
-def _code(one: Config, index: int, of: int) -> int:
-    """The exit code of one table's share."""
-    names = {"migration": one.migration, "table": one.source.table}
-    log.configure(one.log.format, one.log.level, **names, role=f"backfill-{index}")
+def _log(role: str, one: Config) -> None:
+    log.configure(one.log.format, one.log.level, migration=one.migration, table=one.source.table, role=role)
+
+
+def _code(one: Config, load: Callable[[Parts], None], begin: Callable[[Config], None]) -> int:
+    begin(one)
     try:
-        run(parts(one), index, of)
+        load(parts(one))
     except Exception as error:
         found = told(error)
         if found is None:
@@ -226,7 +220,4 @@ def _wanted() -> bool:
     return parent is None or os.getppid() == int(parent)
 
 
-__all__ = ["BackfillIncomplete", "command", "load", "main", "run"]
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+__all__ = ["BackfillIncomplete", "load", "main", "run"]

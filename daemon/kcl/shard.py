@@ -1,4 +1,4 @@
-"""The process of one shard, started by the JVM: `python -m daemon.kcl.shard CONFIG GENERATION TABLE`.
+"""The process of one shard, which the JVM starts through daemon/lean.py.
 
 Its stdin and stdout are the KCL's protocol, so the real stdout is moved aside before anything can print.
 """
@@ -7,8 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from amazon_kclpy.kcl import KCLProcess
 
 from daemon import log
 from daemon.app import Parts, parts
-from daemon.config import load
+from daemon.config import Config
 from daemon.control import Conflict, Control, Migration, ShardState, shards_of
 from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
 from daemon.lineage import StateMissing, inherited, resumed
@@ -28,16 +27,18 @@ from daemon.source.stream import record_reader
 PIPE_BYTES = 1 << 20  # a page is 2-3 MB of JSON: the default 8 KiB buffer costs more than decoding it
 
 
-def main(config_path: Path, generation: int, table: str) -> None:
-    """Speak the KCL's protocol until stdin ends."""
+def main(tables: Callable[[], Sequence[Config]], generation: int) -> int:
+    """Speak the KCL's protocol of the one table until stdin ends; 0. `tables` may raise SystemExit."""
     protocol = _protocol_out()
     # An orderly stop comes through the KCL; a signal to the whole group must not cut a batch short.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    config = load(config_path, table)
-    log.configure(config.log.format, config.log.level, migration=config.migration, table=table, role="shard")
+    (config,) = tables()
+    names = {"migration": config.migration, "table": config.source.table}
+    log.configure(config.log.format, config.log.level, **names, role="shard")
     requests = open(0, encoding="utf-8", buffering=PIPE_BYTES, newline="\n")  # noqa: SIM115  lives as long as we do
     KCLProcess(OrDie(LazyProcessor(parts(config), generation)), requests, protocol, sys.stderr).run()
+    return 0
 
 
 def _protocol_out() -> Any:
@@ -147,7 +148,3 @@ def _first(known: Parts, generation: int, shard: str) -> ShardState:
     listed = stream.shards.get(shard, shards.Shard(shard, None, closed=False))
     parent = known.control.get(shards_of(generation) + listed.parent, ShardState) if listed.parent else None
     return inherited(listed, parent[0] if parent else None)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 import tempfile
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +20,7 @@ from daemon.java.jars import JarProgress
 from daemon.java.jre import java
 from daemon.kcl.jvm import StreamsDaemon, java_flags
 from daemon.kcl.properties import KclSettings, KclSide, render
+from daemon.lean import shard_command
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ def kcl_settings(config: Config, stream_arn: str, generation: int, config_path: 
         worker_id=worker_id(config),
         stream=_side(aws.stream(config)),
         leases=_side(aws.state(config)),
-        executable=(sys.executable, "-m", "daemon.kcl.shard", str(config_path), str(generation), config.source.table),
+        executable=shard_command(str(config_path), generation, config.source.table),
         session_name=aws.source(config).access.session_name,
         failover_millis=failover_millis,
         # One setting says how patient the replicas are with each other; with its default of 10 s these are

@@ -3,18 +3,19 @@
 import json
 import sys
 
-from tests.bench.worker import configured, memory
+from tests.bench.worker import configured, handed_on, memory
 
 
 def main() -> dict[str, float]:
     """Its modules, its two clients, the driver of its target. Nothing is asked, and no cluster is connected to."""
     steps = {"python": memory("VmRSS")}
+    given = handed_on(configured("http://127.0.0.1:1"))
     import daemon.kcl.shard  # noqa: F401
     from daemon.app import Parts
-    from daemon.config import Config
 
+    (config,) = given()
     steps["modules"] = memory("VmRSS")
-    known = Parts(Config.model_validate(configured("http://127.0.0.1:1")))
+    known = Parts(config)
     steps["clients"] = memory("VmRSS") if known.streams and known.control else 0
     import sinks.cassandra.sink  # noqa: F401
 

@@ -7,7 +7,8 @@ target that takes everything. Prints one JSON object: MiB after each step, by th
 
 import json
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,20 @@ class TakesAll:
 def main(endpoint_url: str, stored: str) -> dict[str, float]:
     """Load the part, JSON as the control table has it, from there; MiB by step."""
     steps = {"python": memory("VmRSS")}
+    given = handed_on(configured(endpoint_url))
     import msgspec
 
     from daemon import worker
     from daemon.app import Parts
-    from daemon.config import Config
     from daemon.control import Part
     from daemon.gap import StreamIdentity
     from daemon.preflight import TableFacts
     from sinks.change import KeyAttribute, KeySchema
 
+    (config,) = given()
     steps["modules"] = memory("VmRSS")
     part = msgspec.json.decode(stored, type=Part)
-    known = Parts(Config.model_validate(configured(endpoint_url)))
+    known = Parts(config)
     keys = KeySchema(KeyAttribute("id", "S"), KeyAttribute("order", "S"))  # as tests.bench.contest, which has boto3
     known.table = TableFacts(keys, "arn", StreamIdentity(None, enabled=False))
     steps["clients"] = memory("VmRSS") if known.s3 and known.control else 0
@@ -56,6 +58,24 @@ def main(endpoint_url: str, stored: str) -> dict[str, float]:
     if done.rows_read != part.items:
         raise AssertionError(f"{done.rows_read} of {part.items} rows")
     return {**steps, "peak": memory("VmHWM")}
+
+
+def handed_on(configuration: dict[str, Any]) -> Callable[[], Any]:
+    """As daemon/lean.py begins."""
+    from daemon import handed_on
+    from sinks import unchecked
+
+    unchecked.stand_in()
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
+        json.dump(configuration, file)
+    said = handed_on.asked(file.name)
+
+    def given() -> Any:
+        tables = said()
+        Path(file.name).unlink()
+        return tables
+
+    return given
 
 
 def configured(endpoint_url: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from daemon.demo.servers.process import free_port
 from daemon.demo.service import STOP_GRACE_SECONDS, Service, Status
 
 # What a process of the tree has in its command line, and only that one.
-MARKS = {"jvm": "StreamsDaemon", "shard": "daemon.kcl.shard", "worker": "daemon.worker"}
+MARKS = {"jvm": "StreamsDaemon", "shard": "daemon.lean shard", "worker": "daemon.lean worker"}
 
 
 class Replica:

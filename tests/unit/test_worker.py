@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 from fakes import MemoryControl
 
-from daemon import log, worker
+from daemon import worker
 from daemon.backfill import BackfillIncomplete
+from daemon.config import load_all
 from daemon.control import Migration
 from daemon.phase import Phase
 from daemon.retry import Abandoned
@@ -66,18 +67,16 @@ tables:
 """
 
 
-def test_a_table_that_cannot_be_loaded_does_not_keep_the_others_waiting(tmp_path, monkeypatch, capsys):
+def test_a_table_that_cannot_be_loaded_does_not_keep_the_others_waiting(tmp_path, capsys):
     path, loaded = tmp_path / "moveout.yaml", []
     path.write_text(TABLES)
 
-    def run(known, _index, _of):
+    def load(known):
         loaded.append(known.config.source.table)
         if known.config.source.table == "orders":
             raise BackfillIncomplete("s3://b/1 is damaged")
 
-    monkeypatch.setattr(worker, "run", run)
-    # Loggers of this process would keep the stderr of this test, which is closed then.
-    monkeypatch.setattr(log, "configure", lambda *_, **__: None)
-    assert worker.main(str(path), "0", "1") == 3
-    assert loaded == ["orders", "customers"]
+    begun = []
+    assert worker.for_each(load_all(path), load, begun.append) == 3
+    assert loaded == [config.source.table for config in begun] == ["orders", "customers"]
     assert "orders: s3://b/1 is damaged" in capsys.readouterr().err

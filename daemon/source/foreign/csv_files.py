@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
+import msgspec
+
 from daemon.sections import Csv, Files
 from daemon.source.foreign.damage import DamagedFile
 from daemon.source.foreign.lines import LINE_BYTES_MAX, Line, filled, lines
@@ -52,7 +54,7 @@ def csv_table(files: Files, keys: KeySchema) -> CsvTable:
 
 
 def _mark(files: Files) -> str:
-    told = sha256(files.csv.model_dump_json().encode())
+    told = sha256(msgspec.json.encode(vars(files.csv)))
     for path in (files.table_definition, files.table_mappings):
         told.update(path.read_bytes() if path else b"")
     return told.hexdigest()[:16]

@@ -1,0 +1,47 @@
+"""The processes that move rows, of which there are many: `python -m daemon.lean worker|shard …`.
+
+    worker CONFIG INDEX OF [TABLE]     a backfill worker (daemon/worker.py)
+    shard CONFIG GENERATION TABLE      one shard of a stream (daemon/kcl/shard.py)
+
+Both without pydantic: another process checks the configuration, while this one imports what it needs.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from daemon import handed_on
+from sinks import unchecked
+
+
+def worker_command(config_path: str, index: int, of: int, table: str | None = None) -> tuple[str, ...]:
+    """What starts share `index` of `of` of one table, or of all of the file, one after the other."""
+    return (*_ENTRY, "worker", config_path, str(index), str(of), *([table] if table else []))
+
+
+def shard_command(config_path: str, generation: int, table: str) -> tuple[str, ...]:
+    """What starts the process of a shard; the KCL tells it which one."""
+    return (*_ENTRY, "shard", config_path, str(generation), table)
+
+
+_ENTRY = (sys.executable, "-m", "daemon.lean")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code of one of the two."""
+    unchecked.stand_in()
+    match list(arguments):
+        case ["worker", path, index, of, *table]:
+            tables = handed_on.asked(path, *table)
+            from daemon import worker
+
+            return worker.main(tables, int(index), int(of))
+        case ["shard", path, generation, table]:
+            tables = handed_on.asked(path, table)
+            from daemon.kcl import shard
+
+            return shard.main(tables, int(generation))
+    raise ValueError(f"a worker or a shard was expected, found {' '.join(arguments)!r}: see daemon/lean.py")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
