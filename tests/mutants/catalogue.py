@@ -6,8 +6,24 @@ from mutants.foreign import FOREIGN
 from mutants.jsonl import JSONL
 from mutants.load import LOAD, SINKS, STATE
 from mutants.order import ORDER, REFUSALS
+from mutants.partitions import PARTITIONS
 from mutants.proof import GAPS, PROOF
 from mutants.review import REVIEW
 from mutants.scan import SCAN
 
-MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE, *EXPORTS, *FOREIGN, *SCAN, *ACCESS, *JSONL, *REVIEW)
+MUTANTS = (
+    *ORDER,
+    *REFUSALS,
+    *SINKS,
+    *LOAD,
+    *PROOF,
+    *GAPS,
+    *STATE,
+    *EXPORTS,
+    *FOREIGN,
+    *SCAN,
+    *ACCESS,
+    *JSONL,
+    *REVIEW,
+    *PARTITIONS,
+)
