@@ -82,7 +82,9 @@ GAUGES = (
 COUNTERS = (
     _Counter("moveout_stream_records", "Stream records applied, replays counted again.", lambda d: d.tail.records),
     _Counter("moveout_changes_applied", "Changes of the stream handed to the target.", lambda d: d.tail.applied),
-    _Counter("moveout_ttl_deletes", "Deletions by the source table's TTL.", lambda d: d.tail.expired),
+    _Counter(
+        "moveout_ttl_deletes", "Deletions by the source table's TTL, replays counted again.", lambda d: d.tail.expired
+    ),
 )
 
 

@@ -142,7 +142,8 @@ def _tail(document: Document) -> list[tuple[str, str]]:
             "tail",
             f"{tail.records:,} records in {tail.shards_open} open and {tail.shards_ended} ended shard(s), "
             f"{tail.shards_unowned} without owner, {tail.restarts} restart(s)",
-        )
+        ),
+        *([("", f"{tail.expired:,} of them deletions by the source's TTL")] if tail.expired else []),
     ]
 
 

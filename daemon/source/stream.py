@@ -49,9 +49,17 @@ class Event(NamedTuple):
     created_at: float = 0.0  # epoch seconds, whole
 
 
+# Who deletes what has expired (API reference of DynamoDB Streams, "Record", userIdentity).
+TTL_TYPE, TTL_PRINCIPAL = "Service", "dynamodb.amazonaws.com"
+
+
 class _Identity(msgspec.Struct, gc=False):
-    principal: str = msgspec.field(name="principalId", default="")
-    principal_upper: str = msgspec.field(name="PrincipalId", default="")  # boto3 and KCL differ in case
+    """Who made a change, where that is told: boto3 and KCL differ in case."""
+
+    type: str | None = None
+    type_upper: str | None = msgspec.field(name="Type", default=None)
+    principal: str | None = msgspec.field(name="principalId", default=None)
+    principal_upper: str | None = msgspec.field(name="PrincipalId", default=None)
 
 
 def record_reader(keys: KeySchema) -> Callable[[bytes, str, VersionClock], Event]:
@@ -107,8 +115,11 @@ def _item(found: Any, sequence: str) -> Item | None:
 
 
 def _expired(found: Any) -> bool:
+    """Deleted by the table's TTL: DynamoDB itself has removed it. A replica of a global table does not tell."""
     who = found.identity
-    return who is not None and "dynamodb.amazonaws.com" in (who.principal, who.principal_upper)
+    if who is None or found.event != "REMOVE":
+        return False
+    return TTL_TYPE in (who.type, who.type_upper) and TTL_PRINCIPAL in (who.principal, who.principal_upper)
 
 
 def _heartbeat(key: Key, found: Any) -> Heartbeat | None:

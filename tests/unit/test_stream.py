@@ -6,7 +6,7 @@ from fakes import record
 from daemon.source.heartbeat import ROUND
 from daemon.source.stream import VersionClock, record_reader, typed_empties
 from sinks.attributes import UnreadableItem
-from sinks.change import KeyAttribute, KeySchema
+from sinks.change import Key, KeyAttribute, KeySchema
 
 KEYS = KeySchema(KeyAttribute("id", "S"))
 SECOND = 1_700_000_000
@@ -48,15 +48,33 @@ def test_the_image_is_passed_on_as_the_bytes_that_came():
     assert event(made).change.item.json == json.dumps({"id": {"S": "a"}, "t": {"S": "x"}}).encode()
 
 
+TTL = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+
+
+@pytest.mark.parametrize("who", [TTL, {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}])
+def test_a_deletion_by_ttl_is_recognised_in_either_casing_and_is_a_deletion_like_any_other(who):
+    found = event(record(1, "REMOVE", "a", userIdentity=who))
+    assert (found.expired, found.change.key, found.change.item) == (True, Key("a"), None)
+
+
 @pytest.mark.parametrize(
-    "casing", [{"principalId": "dynamodb.amazonaws.com"}, {"PrincipalId": "dynamodb.amazonaws.com"}]
+    "who",
+    [
+        None,
+        {},
+        {"type": None, "principalId": None},
+        {**TTL, "principalId": "AIDAEXAMPLE"},
+        {**TTL, "type": "AWSService"},
+        {"principalId": "dynamodb.amazonaws.com"},
+    ],
 )
-def test_a_deletion_by_ttl_is_recognised_in_either_casing(casing):
-    assert event(record(1, "REMOVE", "a", userIdentity={"type": "Service", **casing})).expired
+def test_a_deletion_by_anybody_else_is_no_ttl(who):
+    assert not event(record(1, "REMOVE", "a", userIdentity=who)).expired
 
 
-def test_a_deletion_by_the_application_is_no_ttl():
-    assert not event(record(1, "REMOVE", "a")).expired
+def test_what_is_not_deleted_has_not_expired_whoever_wrote_it():
+    made = record(1, "MODIFY", "a", {"t": {"S": "x"}}, userIdentity=TTL)
+    assert not event(made).expired
 
 
 def test_a_heartbeat_is_no_change_and_tells_its_round():
