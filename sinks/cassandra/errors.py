@@ -126,6 +126,11 @@ def as_sink_error(error: Exception) -> SinkError:
     return SinkMisconfigured(f"the target refused: {error}")
 
 
+def nobody_listens(error: NoHostAvailable) -> bool:
+    """True when every node refused the connection itself: there is nobody who could be misunderstood."""
+    return all(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
+
+
 def _causes(error: NoHostAvailable) -> list[Exception]:
     """What each node said: a dict by node, or a list where the driver asked none."""
     return list(error.errors.values() if isinstance(error.errors, dict) else error.errors)
