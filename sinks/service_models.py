@@ -16,7 +16,7 @@ from botocore.loaders import JSONFileLoader, Loader, create_loader
 
 # Of the 300 services that endpoints.json tells of: those that we call, and those that give out credentials.
 # Others would get their partition's rule, `<service>.<region>.<suffix>`, which is right for most.
-SERVICES = ("dynamodb", "oidc", "portal.sso", "s3", "signin", "sso", "streams.dynamodb", "sts")
+SERVICES = ("dynamodb", "oidc", "portal.sso", "s3", "secretsmanager", "signin", "sso", "streams.dynamodb", "sts")
 DOCS = "documentation"
 _OPENED: Mapping[str, Callable[..., Any]] = {".json": open, ".json.gz": gzip.open}
 

@@ -8,17 +8,16 @@ wrapt (1 MiB). We read rows as tuples, on libev or asyncore.
 from sinks.lean import without
 
 with without("numpy", "deprecated"):
-    from cassandra import ConsistencyLevel
+    import cassandra
+    from cassandra import ConsistencyLevel, connection, protocol
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
-    from cassandra.connection import ConnectionException
     from cassandra.policies import (
         ConstantReconnectionPolicy,
         DCAwareRoundRobinPolicy,
         FallthroughRetryPolicy,
         TokenAwarePolicy,
     )
-    from cassandra.protocol import SyntaxException
     from cassandra.query import BatchStatement, BatchType, BoundStatement, SimpleStatement
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "BatchType",
     "BoundStatement",
     "Cluster",
-    "ConnectionException",
     "ConsistencyLevel",
     "ConstantReconnectionPolicy",
     "DCAwareRoundRobinPolicy",
@@ -37,6 +35,8 @@ __all__ = [
     "PlainTextAuthProvider",
     "Session",
     "SimpleStatement",
-    "SyntaxException",
     "TokenAwarePolicy",
+    "cassandra",
+    "connection",
+    "protocol",
 ]

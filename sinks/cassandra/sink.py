@@ -4,12 +4,13 @@ Why it is sound: daemon/README.md, "One rule of order". Never a lightweight tran
 user timestamps there.
 """
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from sinks.attributes import canonical
-from sinks.cassandra import schema
+from sinks.cassandra import access, handshake, schema
 from sinks.cassandra.driver import (
     EXEC_PROFILE_DEFAULT,
     Cluster,
@@ -24,7 +25,7 @@ from sinks.cassandra.driver import (
     SimpleStatement,
     TokenAwarePolicy,
 )
-from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection
+from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection, nobody_listens
 from sinks.cassandra.layout import DocumentLayout, Layout, Mutation
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.transport import StockTransport, Transport
@@ -131,44 +132,44 @@ class CassandraSink:
             consistency_level=ConsistencyLevel.name_to_value[options.consistency],
             request_timeout=options.request_timeout_seconds,
         )
-        self._cluster = self._make_cluster(
-            options.contact_points,
-            port=options.port,
-            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-            # The driver's own pauses double up to ten minutes, and until it has reconnected each batch fails at once:
-            # lag would stay for as long again as the outage was.
-            reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
-            auth_provider=self._credentials(),
-            protocol_version=4,  # ScyllaDB speaks 4; Cassandra 3.11 to 5 take it
-            connect_timeout=options.request_timeout_seconds,
-        )
+        context = access.ssl_context(options)
+        login = self._credentials()
         try:
+            self._cluster = self._make_cluster(
+                options.contact_points,
+                port=options.port,
+                execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+                # The driver's own pauses double up to ten minutes, and until it has reconnected each batch fails at
+                # once: lag would stay for as long again as the outage was.
+                reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
+                auth_provider=login,
+                ssl_context=context,
+                ssl_options=access.wrapping(options) if context is not None else None,
+                protocol_version=4,  # ScyllaDB speaks 4; Cassandra 3.11 to 5 take it
+                connect_timeout=options.request_timeout_seconds,
+            )
             return self._cluster.connect()
         except Exception as error:
             self.close()
-            raise self._explained(error) from error
+            raise self._explained(error, context) from error
 
     def _credentials(self) -> PlainTextAuthProvider | None:
-        options = self._options
-        if options.username is None:
-            return None
-        try:
-            return PlainTextAuthProvider(options.username, options.password)
-        except (KeyError, OSError) as error:
-            raise SinkMisconfigured(
-                f"the password of {options.username!r} is not where the configuration says: {error}"
-            ) from error
+        known = access.credentials(self._options)
+        return None if known is None else PlainTextAuthProvider(*known)
 
-    def _explained(self, error: Exception) -> Exception:
+    def _explained(self, error: Exception, context: ssl.SSLContext | None) -> Exception:
         options = self._options
         known = as_sink_error(error)
-        if isinstance(error, NoHostAvailable) and isinstance(known, SinkUnavailable):
-            points = ", ".join(f"{host}:{options.port}" for host in options.contact_points)
-            return SinkUnavailable(
-                f"no CQL node answers at {points} in data centre {options.local_datacenter!r}: {error}. "
-                "Check contact_points, port, local_datacenter and the network path"
-            )
-        return known
+        if not (isinstance(error, NoHostAvailable) and isinstance(known, SinkUnavailable)):
+            return known
+        misunderstood = None if nobody_listens(error) else handshake.misunderstanding(options, context)
+        if misunderstood is not None:
+            return SinkMisconfigured(misunderstood)
+        points = ", ".join(f"{host}:{options.port}" for host in options.contact_points)
+        return SinkUnavailable(
+            f"no CQL node answers at {points} in data centre {options.local_datacenter!r}: {error}. "
+            "Check contact_points, port, local_datacenter and the network path"
+        )
 
     def _check_table(self, *, may_create: bool) -> None:
         options, metadata = self._options, self._metadata()

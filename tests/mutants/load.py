@@ -28,7 +28,7 @@ SINKS = (
         "an outage is taken for a verdict on the row",
         "everything becomes a dead letter",
         "sinks/cassandra/errors.py",
-        "    return isinstance(error, (InvalidRequest, *UNBINDABLE))",
+        "    return meaning_of(error) is REJECTED",
         "    return error is not None",
         "tests/simulation/test_stores.py",
     ),

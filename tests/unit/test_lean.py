@@ -63,7 +63,7 @@ def test_what_aws_is_known_to_be_is_read_once_for_all_sessions_of_a_process():
     assert service_models.loader(None) is service_models.loader(None)
 
 
-@pytest.mark.parametrize("service", ["s3", "dynamodb", "dynamodbstreams", "sts"])
+@pytest.mark.parametrize("service", ["s3", "dynamodb", "dynamodbstreams", "secretsmanager", "sts"])
 @pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1", "paginators-1"])
 def test_a_service_is_described_as_botocore_describes_it_but_for_the_documentation(service, kind):
     own = create_loader(None).load_service_model(service, kind)
@@ -78,7 +78,7 @@ def undocumented(value):
 
 
 @pytest.mark.parametrize("region", ["eu-north-1", "us-gov-west-1", "cn-north-1", "xx-nowhere-9"])
-@pytest.mark.parametrize("service", ["s3", "dynamodb", "streams.dynamodb", "sts"])
+@pytest.mark.parametrize("service", ["s3", "dynamodb", "secretsmanager", "streams.dynamodb", "sts"])
 def test_each_service_that_is_called_has_the_endpoint_that_botocore_gives_it(service, region):
     found = resolved(service_models.loader(None), service, region)
     assert found == resolved(create_loader(None), service, region)

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,14 +66,29 @@ LOGBACK = """<configuration>
 
 
 class CassandraNode:
-    """One server process; ready when it answers a CQL STARTUP."""
+    """One server process; ready when it answers a CQL STARTUP.
 
-    def __init__(self, folder: Path, heap_mib: int = 512) -> None:
+    `settings` go over those of cassandra.yaml, `properties` over the JVM's; `tls` is how to ask a node that speaks
+    nothing else.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        heap_mib: int = 512,
+        *,
+        host: str = "127.0.0.1",
+        settings: Mapping[str, Any] | None = None,
+        properties: Mapping[str, object] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._folder = folder
         self._heap_mib = heap_mib
         self._process = ServerProcess("Cassandra", folder / "system.log")
         self._storage_port, self._jmx_port = free_port(), free_port()
-        self.host, self.port = "127.0.0.1", free_port()
+        self.host = host
+        self._own_settings, self._own_properties, self._tls = settings or {}, properties or {}, tls
+        self.port: int = self._own_settings.get("native_transport_port") or free_port()
 
     def start(self) -> Self:
         """Start it; returns when it answers, after 10 s or more. Raises ServerFailed, JarsUnavailable, JavaMissing."""
@@ -92,7 +108,9 @@ class CassandraNode:
         """True when the node replies READY (or AUTHENTICATE) to a CQL v4 STARTUP."""
         body = struct.pack(">H", 1) + b"\x00\x0bCQL_VERSION\x00\x053.0.0"
         try:
-            with socket.create_connection((self.host, self.port), timeout=1) as connection:
+            plain = socket.create_connection((self.host, self.port), timeout=1)
+            tls = self._tls
+            with plain, plain if tls is None else tls.wrap_socket(plain, server_hostname=self.host) as connection:
                 connection.sendall(struct.pack(">BBhBI", 4, 0, 0, 1, len(body)) + body)
                 head = connection.recv(9)
         except OSError:
@@ -151,6 +169,7 @@ class CassandraNode:
             "key_cache_size": "8MiB",
             "row_cache_size": "0MiB",
             "counter_cache_size": "0MiB",
+            **self._own_settings,
         }
 
     def _command(self, conf: Path) -> list[str]:
@@ -175,6 +194,7 @@ class CassandraNode:
             "cassandra.skip_wait_for_gossip_to_settle": 0,
             "cassandra.ring_delay_ms": 1000,
             "cassandra.expiring_map_delay": 100,
+            **self._own_properties,
         }
         options = [f"-D{name}={value}" for name, value in properties.items()]
         # It lives for minutes: the second compiler would cost it more than it gives while
