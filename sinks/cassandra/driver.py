@@ -19,10 +19,11 @@ with without("numpy", "deprecated"):
         TokenAwarePolicy,
     )
     from cassandra.protocol import SyntaxException
-    from cassandra.query import BatchStatement, BatchType, BoundStatement, SimpleStatement
+    from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, BoundStatement, SimpleStatement
 
 __all__ = [
     "EXEC_PROFILE_DEFAULT",
+    "UNSET_VALUE",
     "BatchStatement",
     "BatchType",
     "BoundStatement",
