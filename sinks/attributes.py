@@ -145,10 +145,26 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 def without(json: bytes, names: frozenset[str]) -> bytes:
     """The item without the named attributes, all others as the same bytes. Raises UnreadableItem."""
+    left = members(json)
+    for name in names:
+        left.pop(name, None)
+    return msgspec.json.encode(left)
+
+
+def members(json: bytes) -> dict[str, msgspec.Raw]:
+    """Attribute name -> its typed JSON as the same bytes. Raises UnreadableItem."""
     try:
-        members = _members(json)
+        return _members(json)
     except msgspec.MsgspecError as error:
         raise UnreadableItem(f"not an item in DynamoDB's typed JSON: {error}") from error
-    for name in names:
-        members.pop(name, None)
-    return msgspec.json.encode(members)
+
+
+_typed = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def decode_member(raw: msgspec.Raw) -> Value:
+    """The Python value of one of `members`. Raises UnreadableItem."""
+    try:
+        return decode_value(_typed(raw))
+    except msgspec.MsgspecError as error:
+        raise UnreadableItem(f"not a value in DynamoDB's typed JSON: {error}") from error

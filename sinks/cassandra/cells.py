@@ -1,14 +1,26 @@
-"""Values as CQL's native protocol carries them (native_protocol_v4.spec, section 6): a cell is its bytes, or None.
+"""Values as CQL's native protocol carries them (native_protocol_v4.spec, sections 3 and 6).
+
+A cell is its bytes, None (null: the wire's length -1, which writes a tombstone), or UNSET (length -2: the column is
+left as it is, and nothing is written).
 
 Both ways to a node send these same bytes, so what is stored does not depend on the way that was configured.
 """
 
+import enum
 import struct
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-Cell = bytes | None
+
+class Unset(enum.Enum):
+    """The type of UNSET, its only value."""
+
+    UNSET = "not set"
+
+
+UNSET = Unset.UNSET
+Cell = bytes | Unset | None
 
 _scale = struct.Struct(">i").pack
 bigint = struct.Struct(">q").pack

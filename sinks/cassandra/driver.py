@@ -18,10 +18,11 @@ with without("numpy", "deprecated"):
         FallthroughRetryPolicy,
         TokenAwarePolicy,
     )
-    from cassandra.query import BatchStatement, BatchType, BoundStatement, SimpleStatement
+    from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, BoundStatement, SimpleStatement
 
 __all__ = [
     "EXEC_PROFILE_DEFAULT",
+    "UNSET_VALUE",
     "BatchStatement",
     "BatchType",
     "BoundStatement",

@@ -10,7 +10,8 @@ import msgspec
 
 from sinks.attributes import Value, encode_value, without
 from sinks.cassandra import schema
-from sinks.cassandra.cells import ENCODERS, Cell, bigint
+from sinks.cassandra.cells import Cell, bigint
+from sinks.cassandra.key_columns import KeyColumns
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import Change, Item, Key, KeySchema
 from sinks.sink import Stored
@@ -47,7 +48,11 @@ class Layout(Protocol):
 
     @property
     def select(self) -> str:
-        """Values: key columns. Answers what `stored` takes."""
+        """Values: `keys.cells`. Answers what `stored` takes."""
+
+    @property
+    def keys(self) -> KeyColumns:
+        """The key columns."""
 
     def mutation(self, change: Change) -> Mutation:
         """What this change does to its row. Raises UNBINDABLE when it can never be stored."""
@@ -62,18 +67,19 @@ class DocumentLayout:
     A put is one INSERT of every column at one timestamp, so rows never mix and no tombstone is written.
     """
 
-    columns: Mapping[str, str] = schema.COLUMNS
     INSERT, DELETE = 0, 1
 
     def __init__(self, options: CassandraOptions, keys: KeySchema) -> None:
         self._keys = keys
+        self.keys = KeyColumns(options, keys)
+        self.columns: Mapping[str, str] = schema.value_columns(options)
         self.statements: Sequence[str] = (
             schema.insert_statement(options, keys),
             schema.delete_statement(options, keys),
         )
+        self._partition = self.keys.encoders[0]
+        self._sort = self.keys.encoders[1] if keys.sort else None
         self.select = schema.select_statement(options, keys)
-        self._partition = ENCODERS[schema.CQL_TYPES[keys.partition.type]]
-        self._sort = ENCODERS[schema.CQL_TYPES[keys.sort.type]] if keys.sort else None
 
     def mutation(self, change: Change) -> Mutation:
         """One INSERT, or one DELETE, at the change's version."""
@@ -88,10 +94,15 @@ class DocumentLayout:
     def stored(self, key: Key, row: Sequence[Any]) -> Stored:
         """`row` is attrs and version."""
         attrs, version = row
-        parts: list[tuple[str, Value]] = [(self._keys.partition.name, key.partition)]
-        if self._keys.sort is not None and key.sort is not None:
-            parts.append((self._keys.sort.name, key.sort))
-        return Stored(version, Item(joined(parts, attrs)))
+        return Stored(version, Item(joined(key_attributes(self._keys, key), attrs)))
+
+
+def key_attributes(keys: KeySchema, key: Key) -> list[tuple[str, Value]]:
+    """The key as attributes: name and value."""
+    parts: list[tuple[str, Value]] = [(keys.partition.name, key.partition)]
+    if keys.sort is not None and key.sort is not None:
+        parts.append((keys.sort.name, key.sort))
+    return parts
 
 
 def joined(parts: Sequence[tuple[str, Value]], attrs: str) -> bytes:

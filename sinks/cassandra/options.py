@@ -1,14 +1,64 @@
 """What a person may set for a CQL target."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sinks.cassandra.access_options import Secret, TlsOptions
+from sinks.cassandra.values import FORMS, Form, codec
 
-CqlName = Annotated[str, Field(pattern=r"^\w{1,48}$")]
+# Cassandra's own words (SchemaConstants), which are ASCII; `\w` would let other letters through.
+CqlName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,48}$")]
+ColumnName = Annotated[str, Field(min_length=1, max_length=255)]
 Consistency = Literal["ONE", "LOCAL_ONE", "TWO", "THREE", "QUORUM", "LOCAL_QUORUM", "EACH_QUORUM", "ALL"]
+
+
+class KeyColumn(BaseModel):
+    """How a key attribute lies in the table, where that is not its own name and the default type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str | None = Field(default=None, description="CQL type; S: text, N: decimal, B: blob where nothing is said.")
+    column: ColumnName | None = Field(default=None, description="Its name in the table; the attribute's own otherwise.")
+    form: Form | None = Field(default=None, description=f"How DynamoDB holds a timestamp: {', '.join(FORMS)}.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"type": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.type is not None:
+            codec(self.type, self.form)
+        if self.form is not None and "timestamp" not in (self.type or ""):
+            raise ValueError(f"form says how a timestamp is written; the type is {self.type}")
+        return self
+
+
+class TypedColumn(KeyColumn):
+    """An attribute that has a column of its own in layout `columns`."""
+
+    type: str = Field(description="CQL type: text, decimal, bigint, …, list<…>, set<…>, map<text, …> of them.")
+    otherwise: Literal["spill", "dead-letter"] = Field(
+        default="spill",
+        description="What becomes of a value that the type cannot give back exactly: it stays in attrs, or the whole "
+        "change becomes a dead letter.",
+    )
+
+
+class Ttl(BaseModel):
+    """The attribute by which DynamoDB expires items."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attribute: str = Field(min_length=1, description="A number: seconds since 1970.")
+    as_: Literal["data", "ttl"] = Field(
+        default="data",
+        alias="as",
+        description="data: kept as any attribute, CQL expires nothing. ttl: rows expire by USING TTL as well.",
+    )
 
 
 class CassandraOptions(BaseModel):
@@ -22,6 +72,18 @@ class CassandraOptions(BaseModel):
     local_datacenter: str = Field(description="The data centre to write to, as `nodetool status` names it.")
     keyspace: CqlName = Field(description="Must exist: its replication is yours to choose.")
     table: CqlName
+    layout: Literal["document", "columns"] = Field(
+        default="document",
+        description="document: all attributes but the key in one column. columns: those of `columns` in columns of "
+        "their own, the rest in that one.",
+    )
+    keys: dict[str, KeyColumn] = Field(default={}, description="Key attribute -> its type and column, or its type.")
+    columns: dict[str, TypedColumn] = Field(
+        default={}, description="Layout columns: attribute -> its type, column and policy, or its type."
+    )
+    attrs_column: ColumnName = Field(default="attrs", description="Holds all other attributes as DynamoDB's JSON.")
+    version_column: ColumnName = Field(default="version", description="Holds the version, in microseconds.")
+    ttl: Ttl | None = Field(default=None, description="What becomes of the table's time to live.")
     create_table: bool = Field(default=False, description="Create the table when it is missing.")
     consistency: Consistency = Field(
         default="LOCAL_QUORUM", description="A write counts as durable when this many replicas have it."
@@ -50,4 +112,26 @@ class CassandraOptions(BaseModel):
             raise ValueError(f"{named[0]} is given without username")
         if self.username is not None and not named:
             raise ValueError("username is given without password_env, password_file or password_secret")
+        return self
+
+    @model_validator(mode="after")
+    def _one_layout(self) -> Self:
+        if self.layout == "columns" and not self.columns:
+            raise ValueError("layout columns needs `columns`: name the attributes that get a column of their own")
+        if self.layout == "document" and self.columns:
+            raise ValueError("`columns` needs `layout: columns`; layout document has all attributes in one column")
+        return self
+
+    @model_validator(mode="after")
+    def _names_apart(self) -> Self:
+        both = self.keys.keys() & self.columns.keys()
+        if both:
+            raise ValueError(
+                f"{', '.join(sorted(both))} stands under `keys` and under `columns`; it is one or the other"
+            )
+        names = [typed.column or name for name, typed in (*self.keys.items(), *self.columns.items())]
+        names += [self.attrs_column, self.version_column]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two columns would be called {', '.join(map(repr, twice))}: give one another `column`")
         return self

@@ -1,20 +1,17 @@
 """The table in the target: its DDL, and whether the one that exists can take the move.
 
 Layout `document`: typed key columns, `attrs` (all other attributes as DynamoDB's typed JSON) and `version`.
-A put is one INSERT of every column at one timestamp, so rows never mix and no tombstone is written.
+Layout `columns`: the same, and a typed column for each attribute that was chosen; `attrs` has the rest.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sinks.cassandra.key_columns import KeyColumns
 from sinks.cassandra.options import CassandraOptions
+from sinks.cassandra.values import codec
 from sinks.change import KeySchema
 from sinks.sink import SinkMisconfigured
-
-# N as decimal: exact, and ordered by value as a clustering column. The keys are canonical, because CQL
-# tells 1 from 1.0 in a partition key (facts: `decimal` compares by its bytes there).
-CQL_TYPES = {"S": "text", "N": "decimal", "B": "blob"}
-COLUMNS = {"attrs": "text", "version": "bigint"}
 
 
 def quoted(name: str) -> str:
@@ -22,16 +19,40 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def key_columns(keys: KeySchema) -> dict[str, str]:
+def key_columns(options: CassandraOptions, keys: KeySchema) -> dict[str, str]:
     """Column name -> CQL type of the key, partition key first. Raises SinkMisconfigured on a name collision."""
-    parts = [keys.partition] + ([keys.sort] if keys.sort else [])
-    for part in parts:
-        if part.name in COLUMNS:
+    key = KeyColumns(options, keys)
+    added = value_columns(options)
+    for name, attribute in zip(key.names, (keys.partition, keys.sort), strict=False):
+        if name in added and attribute is not None:
             raise SinkMisconfigured(
-                f"the key attribute {part.name!r} has the name of a column that moveout adds "
-                f"({', '.join(COLUMNS)}): such a table cannot be moved to CQL yet"
+                f"the key attribute {attribute.name!r} has the name of another column ({', '.join(added)}): "
+                f"set target.keys.{attribute.name}.column, target.attrs_column or target.version_column"
             )
-    return {part.name: CQL_TYPES[part.type] for part in parts}
+    if len(set(key.names)) < len(key.names):
+        raise SinkMisconfigured(f"both parts of the key would be the column {key.names[0]!r}: set target.keys")
+    own = options.columns.keys() & keys.names
+    if own:
+        raise SinkMisconfigured(f"target.columns names {', '.join(sorted(own))}, of the key: say it under target.keys")
+    return dict(zip(key.names, key.types, strict=True))
+
+
+def typed_columns(options: CassandraOptions) -> dict[str, str]:
+    """Column name -> CQL type of the chosen attributes, in the order of the configuration."""
+    return {typed.column or name: codec(typed.type, typed.form).name for name, typed in options.columns.items()}
+
+
+def value_columns(options: CassandraOptions) -> dict[str, str]:
+    """Column name -> CQL type of all that is no key."""
+    return {**typed_columns(options), options.attrs_column: "text", options.version_column: "bigint"}
+
+
+def columns(options: CassandraOptions, keys: KeySchema) -> dict[str, str]:
+    """Column name -> CQL type of the whole table, as system_schema tells the types, the key first.
+
+    Raises SinkMisconfigured when two would have one name, or a type does not suit a key.
+    """
+    return {**key_columns(options, keys), **value_columns(options)}
 
 
 def qualified(options: CassandraOptions) -> str:
@@ -40,44 +61,44 @@ def qualified(options: CassandraOptions) -> str:
 
 
 def create_statement(options: CassandraOptions, keys: KeySchema) -> str:
-    """The DDL of layout `document`."""
-    columns = {**key_columns(keys), **COLUMNS}
-    declared = ",\n  ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
-    sort = f", {quoted(keys.sort.name)}" if keys.sort else ""
-    primary = f"PRIMARY KEY (({quoted(keys.partition.name)}){sort})"
+    """The DDL of the configured layout."""
+    declared = ",\n  ".join(f"{quoted(name)} {kind}" for name, kind in columns(options, keys).items())
+    partition, *sort = map(quoted, key_columns(options, keys))
+    primary = f"PRIMARY KEY ({', '.join([f'({partition})', *sort])})"
     return f"CREATE TABLE IF NOT EXISTS {qualified(options)} (\n  {declared},\n  {primary}\n)"
 
 
 def insert_statement(options: CassandraOptions, keys: KeySchema) -> str:
-    """Values: key columns, attrs, version, write timestamp in microseconds."""
-    names = [*key_columns(keys), *COLUMNS]
+    """Values: key columns, typed columns, attrs, version, write timestamp in microseconds."""
+    names = columns(options, keys)
     marks = ", ".join("?" for _ in names)
-    columns = ", ".join(map(quoted, names))
-    return f"INSERT INTO {qualified(options)} ({columns}) VALUES ({marks}) USING TIMESTAMP ?"  # noqa: S608
+    into = ", ".join(map(quoted, names))
+    return f"INSERT INTO {qualified(options)} ({into}) VALUES ({marks}) USING TIMESTAMP ?"  # noqa: S608
 
 
 def delete_statement(options: CassandraOptions, keys: KeySchema) -> str:
     """Values: write timestamp in microseconds, key columns."""
-    where = " AND ".join(f"{quoted(name)} = ?" for name in key_columns(keys))
+    where = " AND ".join(f"{quoted(name)} = ?" for name in key_columns(options, keys))
     return f"DELETE FROM {qualified(options)} USING TIMESTAMP ? WHERE {where}"  # noqa: S608
 
 
 def select_statement(options: CassandraOptions, keys: KeySchema) -> str:
-    """Values: key columns. Answers attrs, version."""
-    where = " AND ".join(f"{quoted(name)} = ?" for name in key_columns(keys))
-    return f"SELECT attrs, version FROM {qualified(options)} WHERE {where}"  # noqa: S608
+    """Values: key columns. Answers attrs, version, typed columns."""
+    wanted = ", ".join(map(quoted, (options.attrs_column, options.version_column, *typed_columns(options))))
+    where = " AND ".join(f"{quoted(name)} = ?" for name in key_columns(options, keys))
+    return f"SELECT {wanted} FROM {qualified(options)} WHERE {where}"  # noqa: S608
 
 
 def versions_statement(options: CassandraOptions, keys: KeySchema) -> str:
     """Answers key columns, version, of every row."""
-    columns = ", ".join(map(quoted, key_columns(keys)))
-    return f"SELECT {columns}, version FROM {qualified(options)}"  # noqa: S608
+    wanted = ", ".join(map(quoted, (*key_columns(options, keys), options.version_column)))
+    return f"SELECT {wanted} FROM {qualified(options)}"  # noqa: S608
 
 
 def differences(table: Any, options: CassandraOptions, keys: KeySchema) -> Iterator[str]:
     """What keeps an existing table (the driver's TableMetadata) from taking the move; nothing when all is well."""
-    wanted_partition = [keys.partition.name]
-    wanted_sort = [keys.sort.name] if keys.sort else []
+    key = list(key_columns(options, keys))
+    wanted_partition, wanted_sort = key[:1], key[1:]
     found_partition = [column.name for column in table.partition_key]
     found_sort = [column.name for column in table.clustering_key]
     if (found_partition, found_sort) != (wanted_partition, wanted_sort):
@@ -86,13 +107,20 @@ def differences(table: Any, options: CassandraOptions, keys: KeySchema) -> Itera
             f"({wanted_partition}, {wanted_sort}): create a table of that key under another name"
         )
         return
-    for name, kind in {**key_columns(keys), **COLUMNS}.items():
+    for name, kind in columns(options, keys).items():
         column = table.columns.get(name)
         if column is None:
             yield f"column {name!r} is missing: ALTER TABLE {qualified(options)} ADD {quoted(name)} {kind}"
         elif column.cql_type != kind:
-            yield f"column {name!r} is {column.cql_type}, not {kind}: create the table anew under another name"
+            yield f"column {name!r} is {column.cql_type}, not {kind}: {_mend(name, options)}"
     yield from _unsafe_settings(table.options, options)
+
+
+def _mend(name: str, options: CassandraOptions) -> str:
+    """CQL changes no column's type."""
+    if name in typed_columns(options):
+        return "set another `column` or the type that it has under target.columns, or create the table anew"
+    return "create the table anew under another name"
 
 
 def _unsafe_settings(settings: Mapping[str, Any], options: CassandraOptions) -> Iterator[str]:

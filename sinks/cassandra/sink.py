@@ -5,14 +5,14 @@ user timestamps there.
 """
 
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
-from sinks.attributes import canonical
 from sinks.cassandra import access, handshake, schema
 from sinks.cassandra.driver import (
     EXEC_PROFILE_DEFAULT,
+    BoundStatement,
     Cluster,
     ConsistencyLevel,
     ConstantReconnectionPolicy,
@@ -41,8 +41,30 @@ def sent_by(session: Session, statements: Sequence[str], options: CassandraOptio
     return StockTransport(session, statements, options.concurrency)
 
 
+def laid_out(options: CassandraOptions, keys: KeySchema, clock: Callable[[], float]) -> Layout:
+    """The configured layout; `clock` tells the seconds since 1970, which only a time to live asks for.
+
+    Raises SinkMisconfigured when the options do not suit the key.
+    """
+    made: Layout
+    if options.layout == "columns":
+        from sinks.cassandra.columns import ColumnsLayout
+
+        made = ColumnsLayout(options, keys)
+    else:
+        made = DocumentLayout(options, keys)
+    if options.ttl is None or options.ttl.as_ == "data":
+        return made
+    from sinks.cassandra.ttl import ExpiringLayout
+
+    return ExpiringLayout(made, options.ttl.attribute, clock)
+
+
 class CassandraSink:
-    """Writes changes to one table. `cluster` makes the driver's Cluster, `transport` what sends rows: its ways out."""
+    """Writes changes to one table. `cluster` makes the driver's Cluster, `transport` what sends rows: its ways out.
+
+    `clock` tells the seconds since 1970. Raises SinkMisconfigured when the options do not suit the key.
+    """
 
     def __init__(
         self,
@@ -50,10 +72,11 @@ class CassandraSink:
         keys: KeySchema,
         cluster: Callable[..., Cluster] = Cluster,
         transport: Callable[[Session, Sequence[str], CassandraOptions], Transport] = sent_by,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = options
         self._keys = keys
-        self._layout: Layout = DocumentLayout(options, keys)
+        self._layout: Layout = laid_out(options, keys, clock)
         self._make_cluster = cluster
         self._make_transport = transport
         self._cluster: Cluster | None = None
@@ -95,7 +118,11 @@ class CassandraSink:
         """What the table holds for these keys, as whole items."""
         found = {}
         for key in keys:
-            row = self._rows(key)
+            try:
+                cells = self._layout.keys.cells(key)
+            except UNBINDABLE:
+                continue  # its changes are rejected, so it is not there
+            row = self._row(cells)
             if row is not None:
                 found[key] = self._layout.stored(key, row)
         return found
@@ -109,7 +136,7 @@ class CassandraSink:
                 page = self._active().execute(statement, paging_state=state)
             except Exception as error:
                 raise as_sink_error(error) from error
-            yield [(self._key(row), row[-1]) for row in page.current_rows]
+            yield [(self._layout.keys.key(row), row[-1]) for row in page.current_rows]
             state = page.paging_state
             if state is None:
                 return
@@ -215,22 +242,17 @@ class CassandraSink:
             raise SinkUnavailable("the sink is not open")
         return self._session
 
-    def _key(self, row: Sequence[Any]) -> Key:
-        """The key of a row that begins with its key columns."""
-        parts = [canonical(value) if isinstance(value, Decimal) else value for value in row[: len(self._keys.names)]]
-        return Key(*parts)
-
-    def _columns(self, key: Key) -> tuple[Any, ...]:
-        return (key.partition,) if self._keys.sort is None else (key.partition, key.sort)
-
     def _write(self, mutations: Sequence[Mutation]) -> Sequence[Exception | None]:
         if self._transport is None:
             raise SinkUnavailable("the sink is not open")
         return self._transport.write(mutations)
 
-    def _rows(self, key: Key) -> Any:
+    def _row(self, key: Sequence[bytes]) -> Any:
+        session = self._active()
+        bound = BoundStatement(self._select)
+        bound.values = list(key)
         try:
-            return self._active().execute(self._select.bind(self._columns(key))).one()
+            return session.execute(bound).one()
         except Exception as error:
             raise as_sink_error(error) from error
 

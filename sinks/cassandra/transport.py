@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sinks.cassandra.driver import BatchStatement, BatchType, BoundStatement, Session
+from sinks.cassandra.cells import UNSET
+from sinks.cassandra.driver import UNSET_VALUE, BatchStatement, BatchType, BoundStatement, Session
 from sinks.cassandra.errors import as_sink_error
 from sinks.cassandra.layout import Mutation, Step
 
@@ -54,5 +55,6 @@ class StockTransport:
 
     def _bound(self, step: Step) -> Any:
         bound = BoundStatement(self._prepared[step.statement])
-        bound.values = list(step.cells)  # bytes already: the driver's own binding is left out
+        # Bytes already: the driver's own binding is left out.
+        bound.values = [UNSET_VALUE if cell is UNSET else cell for cell in step.cells]
         return bound

@@ -12,12 +12,13 @@ from typing import NamedTuple
 from cassandra import ConsistencyLevel, InvalidRequest, OperationTimedOut, Unavailable, WriteTimeout
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
-from cassandra.cqltypes import BytesType, DecimalType, LongType, UTF8Type
+from cassandra.cqltypes import BooleanType, BytesType, DecimalType, IntegerType, LongType, UTF8Type
 from cassandra.protocol import OverloadedErrorMessage, ServerError
-from cassandra.query import SimpleStatement
+from cassandra.query import BoundStatement, SimpleStatement
 from simulation.cql_store import Write
 from simulation.faults import Fault, Unsupported
 
+from sinks.cassandra.cells import UNSET
 from sinks.cassandra.errors import as_sink_error
 from sinks.change import Key
 
@@ -30,14 +31,20 @@ NAME = r'"(?:[^"]|"")+"'
 # Read by these, never sent: nothing can be injected (S608).
 TABLE = rf"(?P<table>{NAME}\.{NAME})"
 # By the driver's own decoders: what a node would read in our cells.
-TYPES = {"text": UTF8Type, "decimal": DecimalType, "blob": BytesType, "bigint": LongType}
-PYTHON_TYPES = {"text": str, "decimal": Decimal, "blob": bytes, "bigint": int}
+TYPES = {
+    "text": UTF8Type,
+    "decimal": DecimalType,
+    "blob": BytesType,
+    "bigint": LongType,
+    "varint": IntegerType,
+    "boolean": BooleanType,
+}
 INTO = rf"{TABLE} \((?P<names>{NAME}(?:, {NAME})*)\)"
 INSERT = re.compile(rf"INSERT INTO {INTO} VALUES \([?, ]+\) USING TIMESTAMP \?")  # noqa: S608
 WHERE = rf"WHERE (?P<names>{NAME} = \?(?: AND {NAME} = \?)*)"
 DELETE = re.compile(rf"DELETE FROM {TABLE} USING TIMESTAMP \? {WHERE}")  # noqa: S608
-SELECT = re.compile(rf"SELECT (?P<shown>\w+(?:, \w+)*) FROM {TABLE} {WHERE}")  # noqa: S608
-SCAN = re.compile(rf"SELECT (?P<names>{NAME}(?:, {NAME})*), version FROM {TABLE}")  # noqa: S608
+SELECT = re.compile(rf"SELECT (?P<shown>{NAME}(?:, {NAME})*) FROM {TABLE} {WHERE}")  # noqa: S608
+SCAN = re.compile(rf"SELECT (?P<shown>{NAME}(?:, {NAME})*) FROM {TABLE}")  # noqa: S608
 CREATE = re.compile(
     rf"CREATE TABLE IF NOT EXISTS {TABLE} \(\s*(?P<columns>(?:{NAME} \w+,\s*)+)"
     rf"PRIMARY KEY \(\((?P<partition>{NAME})\)(?:, (?P<sort>{NAME}))?\)\s*\)"
@@ -80,10 +87,9 @@ def parsed(text):
     if found := DELETE.fullmatch(text):
         return Statement("delete", found["table"], (TIMESTAMP, *_names(found["names"])))
     if found := SCAN.fullmatch(text):
-        return Statement("scan", found["table"], (), _names(found["names"]))
+        return Statement("scan", found["table"], (), _names(found["shown"]))
     if found := SELECT.fullmatch(text):
-        shown = tuple(found["shown"].split(", "))
-        return Statement("select", found["table"], _names(found["names"]), shown)
+        return Statement("select", found["table"], _names(found["names"]), _names(found["shown"]))
     raise Unsupported(f"no node was asked what it makes of: {text}")
 
 
@@ -140,22 +146,14 @@ class Cluster:
 
 
 class Prepared:
-    """cassandra.query.PreparedStatement: binds values, and refuses those of another type as the driver does."""
+    """cassandra.query.PreparedStatement, as far as a BoundStatement with cells as its values looks into it."""
 
-    def __init__(self, statement, columns):
-        self._statement = statement
-        kinds = ("bigint" if name == TIMESTAMP else columns[name] for name in statement.takes)
-        self._types = [(name, PYTHON_TYPES[kind]) for name, kind in zip(statement.takes, kinds, strict=True)]
+    consistency_level = serial_consistency_level = fetch_size = custom_payload = retry_policy = None
+    column_metadata = ()
+    is_idempotent = False
 
-    def bind(self, values):
-        if len(values) != len(self._types):  # the driver would leave the missing ones unset, without a word
-            raise Unsupported(f"{len(values)} values for {self._statement.takes}")
-        bound = {}
-        for (name, wanted), value in zip(self._types, values, strict=True):
-            if value is not None and not isinstance(value, wanted):
-                raise TypeError(f'Received an argument of invalid type for column "{name}": {type(value)}')
-            bound[name] = value
-        return Bound(self._statement, bound)
+    def __init__(self, statement):
+        self.statement = statement
 
 
 class Session:
@@ -168,11 +166,11 @@ class Session:
         self._outage("prepare", None)
         statement = parsed(text)
         _check_names(self._store, statement)
-        return Prepared(statement, self._store.schema.columns)
+        return Prepared(statement)
 
     def execute(self, statement, paging_state=None):
-        if isinstance(statement, Bound):
-            return self._select(statement)
+        if isinstance(statement, BoundStatement):
+            return self._select(_bound(self._store, statement.prepared_statement.statement, statement.values))
         if isinstance(statement, SimpleStatement):
             return self._scan(statement, paging_state or 0)
         self._outage("schema", None)
@@ -189,10 +187,15 @@ class Session:
         return SimpleNamespace(one=lambda: row)
 
     def _scan(self, statement, start):
-        if parsed(statement.query_string).kind != "scan":
+        scan = parsed(statement.query_string)
+        if scan.kind != "scan":
             raise Unsupported(statement.query_string)
         self._outage("scan", None)
-        shown = [(*key, cells["version"]) for key, cells in sorted(self._store.visible().items())]
+        rows = [
+            {**dict(zip(self._store.schema.key, key, strict=True)), **cells}
+            for key, cells in sorted(self._store.visible().items())
+        ]
+        shown = [tuple([row.get(name) for name in scan.shown]) for row in rows]
         end = start + min(statement.fetch_size, SCAN_ROWS)
         return SimpleNamespace(current_rows=shown[start:end], paging_state=end if end < len(shown) else None)
 
@@ -231,26 +234,20 @@ class Transport:
             return error
 
     def _write(self, mutation):
-        if len(mutation.steps) != 1:
-            raise Unsupported("a batch")
-        bound = self._bound(mutation.steps[0])
-        key = _key(self._store, bound)
-        fault = self._faults.next(bound.statement.kind, Key(*key))
+        steps = [_bound(self._store, self._statements[step.statement], step.cells) for step in mutation.steps]
+        key = _key(self._store, steps[0])
+        if any(_key(self._store, step) != key for step in steps):
+            raise Unsupported("a batch of several rows")
+        fault = self._faults.next("batch" if len(steps) > 1 else steps[0].statement.kind, Key(*key))
         if fault in (Fault.AWAY, Fault.THROTTLED, Fault.LOST):
             raise _error(self._faults, fault)
-        write = self._mutation(bound, key)
+        writes = [self._mutation(step, key) for step in steps]  # refused as a whole, before any of them is applied
         if fault is Fault.LATE:
-            self._store.late.append(write)
+            self._store.late.append(writes)
         else:
-            self._store.apply(write)
+            self._store.apply_together(writes)
         if fault is not None:
             raise _error(self._faults, fault)
-
-    def _bound(self, step):
-        statement, columns = self._statements[step.statement], self._store.schema.columns
-        kinds = ("bigint" if name == TIMESTAMP else columns[name] for name in statement.takes)
-        cells = zip(statement.takes, kinds, step.cells, strict=True)
-        return Bound(statement, {name: TYPES[kind].from_binary(cell, PROTOCOL) for name, kind, cell in cells})
 
     def _mutation(self, bound, key):
         """What this statement does to the table. Raises InvalidRequest for what no row can be."""
@@ -277,6 +274,17 @@ def _error(faults, fault):
         case Fault.FAILED_APPLIED:
             return ServerError(0x0000, "java.lang.RuntimeException", None)
     raise Unsupported(f"{fault} in CQL")
+
+
+def _bound(store, statement, cells):
+    """The statement with what a node would read in its cells; what is UNSET is not there."""
+    columns = store.schema.columns
+    kinds = ("bigint" if name == TIMESTAMP else columns[name] for name in statement.takes)
+    values = zip(statement.takes, kinds, cells, strict=True)
+    return Bound(
+        statement,
+        {name: TYPES[kind].from_binary(cell, PROTOCOL) for name, kind, cell in values if cell is not UNSET},
+    )
 
 
 def _key(store, bound):

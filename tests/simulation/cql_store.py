@@ -85,6 +85,11 @@ class CqlStore:
         shown = ((key, self.read(key)) for key in self.rows)
         return {key: cells for key, cells in shown if cells is not None}
 
+    def apply_together(self, writes):
+        """The writes of one batch within one partition: nobody sees one without the others."""
+        for write in writes:
+            self.apply(write)
+
     def apply(self, write):
         """Merge one mutation, whenever it arrives."""
         row = self.rows.get(write.key)
@@ -153,8 +158,8 @@ class CqlStore:
         raise Unsupported(f"tombstone_gc {self.tombstone_gc!r}")
 
     def land(self, n=0):
-        """The n-th of the late writes arrives now."""
-        self.apply(self.late.pop(n))
+        """The n-th of the late mutations arrives now."""
+        self.apply_together(self.late.pop(n))
 
 
 def _bytes(value):
