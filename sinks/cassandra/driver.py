@@ -18,7 +18,7 @@ with without("numpy", "deprecated"):
         FallthroughRetryPolicy,
         TokenAwarePolicy,
     )
-    from cassandra.protocol import SyntaxException
+    from cassandra.protocol import OverloadedErrorMessage, ServerError, SyntaxException
     from cassandra.query import BatchStatement, BatchType, BoundStatement, SimpleStatement
 
 __all__ = [
@@ -34,7 +34,9 @@ __all__ = [
     "ExecutionProfile",
     "FallthroughRetryPolicy",
     "NoHostAvailable",
+    "OverloadedErrorMessage",
     "PlainTextAuthProvider",
+    "ServerError",
     "Session",
     "SimpleStatement",
     "SyntaxException",

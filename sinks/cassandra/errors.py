@@ -8,7 +8,7 @@ from cassandra import (
     Unauthorized,
 )
 
-from sinks.cassandra.driver import ConnectionException, NoHostAvailable, SyntaxException
+from sinks.cassandra.driver import ConnectionException, NoHostAvailable, OverloadedErrorMessage, SyntaxException
 from sinks.sink import SinkError, SinkMisconfigured, SinkUnavailable
 
 # The client's own refusals of a value: the row can never be stored as it is.
@@ -26,10 +26,14 @@ def is_rejection(error: Exception) -> bool:
 
 def as_sink_error(error: Exception) -> SinkError:
     """The engine's word for a driver error that is no rejection."""
+    if isinstance(error, SinkError):
+        return error
     if isinstance(error, Unauthorized | AuthenticationFailed | SyntaxException | InvalidRequest):
         return SinkMisconfigured(f"the target refused: {error}")
     if isinstance(error, NoHostAvailable):
         return _no_host(error)
+    if isinstance(error, OverloadedErrorMessage):
+        return SinkUnavailable(f"the target is overloaded: {error}")
     if isinstance(error, RequestExecutionException | OperationTimedOut | ConnectionException | OSError):
         return SinkUnavailable(f"{type(error).__name__}: {error}")
     # Unknown errors are retried and visible, rather than taken for a verdict on the data.

@@ -28,12 +28,24 @@ class CassandraOptions(BaseModel):
     username: str | None = None
     password_env: str | None = Field(default=None, description="Environment variable that holds the password.")
     password_file: Path | None = Field(default=None, description="File that holds the password.")
-    concurrency: int = Field(default=64, ge=1, le=1024, description="Requests in flight inside one batch.")
+    concurrency: int = Field(
+        default=64, ge=1, le=1024, description="Requests in flight inside one batch, at most, over `transport: driver`."
+    )
     request_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
     gc_grace_days_min: float = Field(
         default=3.0,
         gt=0,
         description="The table must remember deletions this long: twice the backfill, and two days more.",
+    )
+
+    transport: Literal["lane", "driver"] = Field(
+        default="lane", description="How rows are sent: over connections of our own, or by the CQL driver."
+    )
+    in_flight: int = Field(
+        default=512, ge=1, le=16384, description="Requests in flight to one node, at most, over `transport: lane`."
+    )
+    in_flight_mib: float = Field(
+        default=4.0, gt=0, le=256, description="Of these, so much at most: a node refuses more than it has room for."
     )
 
     @property

@@ -4,6 +4,7 @@ Why it is sound: daemon/README.md, "One rule of order". Never a lightweight tran
 user timestamps there.
 """
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -25,6 +26,9 @@ from sinks.cassandra.driver import (
     TokenAwarePolicy,
 )
 from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection
+from sinks.cassandra.lane.dial import Access
+from sinks.cassandra.lane.lane import LaneTransport, Limits
+from sinks.cassandra.lane.ring import watched
 from sinks.cassandra.layout import DocumentLayout, Layout, Mutation
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.transport import StockTransport, Transport
@@ -36,8 +40,26 @@ RECONNECT_SECONDS = 2.0
 
 
 def sent_by(session: Session, statements: Sequence[str], options: CassandraOptions) -> Transport:
-    """The configured way to the nodes."""
-    return StockTransport(session, statements, options.concurrency)
+    """The configured way to the nodes. Raises SinkError when it does not get there."""
+    if options.transport == "driver":
+        return StockTransport(session, statements, options.concurrency, options.request_timeout_seconds)
+    return lane(session, statements, options)
+
+
+def lane(
+    session: Session,
+    statements: Sequence[str],
+    options: CassandraOptions,
+    credentials: tuple[str, str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> Transport:
+    """Rows over connections of our own; where the nodes are, the driver knows."""
+    if credentials is None and options.username is not None:
+        credentials = (options.username, options.password or "")
+    consistency = ConsistencyLevel.name_to_value[options.consistency]
+    access = Access(statements, consistency, options.request_timeout_seconds, credentials, ssl_context)
+    today = watched(session.cluster.metadata, options.keyspace, options.local_datacenter)
+    return LaneTransport(today, access, Limits(options.in_flight, int(options.in_flight_mib * 2**20)))
 
 
 class CassandraSink:
