@@ -12,12 +12,14 @@ with without("numpy", "deprecated"):
     from cassandra import ConsistencyLevel, connection, protocol
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+    from cassandra.connection import ConnectionException
     from cassandra.policies import (
         ConstantReconnectionPolicy,
         DCAwareRoundRobinPolicy,
         FallthroughRetryPolicy,
         TokenAwarePolicy,
     )
+    from cassandra.protocol import OverloadedErrorMessage, ServerError, SyntaxException
     from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, BoundStatement, SimpleStatement
 
 __all__ = [
@@ -27,15 +29,19 @@ __all__ = [
     "BatchType",
     "BoundStatement",
     "Cluster",
+    "ConnectionException",
     "ConsistencyLevel",
     "ConstantReconnectionPolicy",
     "DCAwareRoundRobinPolicy",
     "ExecutionProfile",
     "FallthroughRetryPolicy",
     "NoHostAvailable",
+    "OverloadedErrorMessage",
     "PlainTextAuthProvider",
+    "ServerError",
     "Session",
     "SimpleStatement",
+    "SyntaxException",
     "TokenAwarePolicy",
     "cassandra",
     "connection",

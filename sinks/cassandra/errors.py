@@ -115,6 +115,8 @@ def is_rejection(error: Exception) -> bool:
 
 def as_sink_error(error: Exception) -> SinkError:
     """The engine's word for an error that is about no row."""
+    if isinstance(error, SinkError):
+        return error
     if isinstance(error, NoHostAvailable):
         return _no_host(error)
     match meaning_of(error):

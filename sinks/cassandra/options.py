@@ -96,6 +96,15 @@ class CassandraOptions(BaseModel):
     )
     tls: TlsOptions | None = Field(default=None, description="TLS to the nodes; {} trusts the system's authorities.")
     concurrency: int = Field(default=64, ge=1, le=1024, description="Requests in flight inside one batch.")
+    transport: Literal["lane", "driver"] = Field(
+        default="lane", description="How rows are sent: over connections of our own, or by the CQL driver."
+    )
+    in_flight: int = Field(
+        default=512, ge=1, le=16384, description="Requests in flight to one node, at most, over `transport: lane`."
+    )
+    in_flight_mib: float = Field(
+        default=4.0, gt=0, le=256, description="Of these, so much at most: a node refuses more than it has room for."
+    )
     request_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
     gc_grace_days_min: float = Field(
         default=3.0,

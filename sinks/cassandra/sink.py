@@ -26,6 +26,9 @@ from sinks.cassandra.driver import (
     TokenAwarePolicy,
 )
 from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection, nobody_listens
+from sinks.cassandra.lane.dial import Access
+from sinks.cassandra.lane.lane import LaneTransport, Limits
+from sinks.cassandra.lane.ring import watched
 from sinks.cassandra.layout import DocumentLayout, Layout, Mutation
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.transport import StockTransport, Transport
@@ -37,8 +40,20 @@ RECONNECT_SECONDS = 2.0
 
 
 def sent_by(session: Session, statements: Sequence[str], options: CassandraOptions) -> Transport:
-    """The configured way to the nodes."""
-    return StockTransport(session, statements, options.concurrency)
+    """The configured way to the nodes. Raises SinkError when it does not get there."""
+    if options.transport == "driver":
+        return StockTransport(session, statements, options.concurrency, options.request_timeout_seconds)
+    return lane(session, statements, options)
+
+
+def lane(session: Session, statements: Sequence[str], options: CassandraOptions) -> Transport:
+    """Rows over connections of our own; where the nodes are, the driver knows. Raises SinkError."""
+    consistency = ConsistencyLevel.name_to_value[options.consistency]
+    secrets, tls = access.credentials(options), access.ssl_context(options)
+    name = options.tls.server_name if options.tls is not None else None
+    access_to_nodes = Access(statements, consistency, options.request_timeout_seconds, secrets, tls, name)
+    today = watched(session.cluster.metadata, options.keyspace, options.local_datacenter)
+    return LaneTransport(today, access_to_nodes, Limits(options.in_flight, int(options.in_flight_mib * 2**20)))
 
 
 def laid_out(options: CassandraOptions, keys: KeySchema, clock: Callable[[], float]) -> Layout:

@@ -97,7 +97,7 @@ def boto(service, port, timeout_seconds=TIMEOUT_SECONDS):
     return boto3.client(service, region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{port}", config=config)
 
 
-@pytest.fixture(params=["cassandra", "dynamodb"])
+@pytest.fixture(params=["cassandra", "cassandra by driver", "dynamodb"])
 def kind(request):
     return request.param
 
@@ -105,8 +105,8 @@ def kind(request):
 @pytest.fixture
 def port(kind, request):
     """The port of this kind's server."""
-    server = request.getfixturevalue(kind)
-    return server.port if kind == "cassandra" else port_of(server)
+    server = request.getfixturevalue(kind.split()[0])
+    return port_of(server) if kind == "dynamodb" else server.port
 
 
 @pytest.fixture
@@ -116,8 +116,9 @@ def make_sink(kind, port):
 
     def make(at=port, timeout_seconds=10.0):
         patience = {"request_timeout_seconds": timeout_seconds, "create_table": True, "table": "faults"}
-        if kind == "cassandra":
+        if kind != "dynamodb":
             place = {"contact_points": ["127.0.0.1"], "port": at, "local_datacenter": "datacenter1"}
+            place["transport"] = "driver" if kind.endswith("driver") else "lane"
             made.append(CassandraSink(CassandraOptions(**place, **patience, keyspace="moved"), TEXT_KEYS))
         else:
             place = {"region": "us-east-1", "endpoint_url": f"http://127.0.0.1:{at}"}

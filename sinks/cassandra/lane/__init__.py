@@ -1,0 +1,1 @@
+"""The CQL lane: prepared statements over sockets of our own, many in flight. sinks/README.md tells why and when."""

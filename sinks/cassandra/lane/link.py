@@ -1,0 +1,185 @@
+"""One connection with many requests in flight. Never blocks: what cannot be sent now is sent when there is room."""
+
+import ssl
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from sinks.cassandra.driver import ConnectionException
+from sinks.cassandra.lane import frames
+from sinks.cassandra.lane.dial import Access, Line
+from sinks.cassandra.lane.frames import Malformed, Packer
+from sinks.cassandra.lane.replies import Reader, Reply
+from sinks.cassandra.layout import Mutation
+from sinks.cassandra.window import Window
+
+RECEIVE_BYTES = 64 * 1024
+# So much is packed before it is sent, and answers are looked at: the node begins while we go on.
+SEND_ROWS, SEND_BYTES = 64, 64 * 1024
+NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Request(msgspec.Struct, gc=False):
+    """Mutations of one partition that travel together; `places` are theirs among what `write` was given."""
+
+    places: list[int]
+    mutations: Sequence[Mutation]
+    size_bytes: int
+    deadline: float = 0.0  # 0: never sent
+    attempts: int = 0
+
+
+class Outcome(msgspec.Struct):
+    """What has come back since it was last asked for."""
+
+    done: int = 0
+    answers: list[tuple[Request, Reply]] = []
+    unbindable: list[tuple[Request, Exception]] = []
+
+
+class Link:
+    """Sends what waits, as far as the window and the bytes allow."""
+
+    def __init__(self, line: Line, access: Access, window: Window, in_flight_bytes_max: int) -> None:
+        self.node, self.sharding, self.window = line.node, line.sharding, window
+        self.waiting: deque[Request] = deque()
+        self.in_flight: dict[int, Request] = {}
+        self._socket, self._ids, self._access = line.socket, line.ids, access
+        self._packer = Packer(line.ids, access.consistency)
+        self._reader, self._outcome = Reader(), Outcome()
+        self._bytes, self._bytes_max = 0, in_flight_bytes_max
+        self._preparing: dict[int, int] = {}
+        self._stream, self._out = 0, b""
+
+    def fileno(self) -> int:
+        """For poll."""
+        return self._socket.fileno()
+
+    @property
+    def sending(self) -> bool:
+        """True while the node does not take what was packed."""
+        return bool(self._out)
+
+    @property
+    def ready(self) -> bool:
+        """True while something waits that may be sent now."""
+        return bool(self.waiting) and not self._out and self._room()
+
+    def _room(self) -> bool:
+        # One is always let through, however large it is.
+        window = self.window
+        return not self.in_flight or (
+            len(self.in_flight) < window.allowed and self._bytes < self._bytes_max * window.share
+        )
+
+    def send(self, now: float) -> None:
+        """Pack what waits and may go, and send what the socket takes. Raises OSError."""
+        if self.ready:
+            self._pack(now)
+        if self._out:
+            try:
+                sent = self._socket.send(self._out)
+            except NOT_NOW:
+                return
+            self._out = self._out[sent:]
+
+    def _pack(self, now: float) -> None:
+        in_flight, waiting = self.in_flight, self.waiting
+        parts: list[bytes] = []
+        request_frame, deadline = self._packer.request, now + self._access.timeout_seconds
+        size, most = 0, min(SEND_ROWS, max(1, self.window.allowed - len(in_flight)))
+        while waiting and len(parts) < most and size < SEND_BYTES and self._room():
+            request, stream = waiting.popleft(), self._free_stream()
+            try:
+                packed = request_frame(request.mutations, stream)
+            except ValueError as error:
+                self._outcome.unbindable.append((request, error))
+                continue
+            parts.append(packed)
+            request.deadline = request.deadline or deadline
+            in_flight[stream] = request
+            size += len(packed)
+            self._bytes += request.size_bytes
+        self._out = b"".join(parts)
+
+    def _free_stream(self) -> int:
+        stream = (self._stream + 1) % frames.STREAMS
+        while stream in self.in_flight or stream in self._preparing:
+            stream = (stream + 1) % frames.STREAMS
+        self._stream = stream
+        return stream
+
+    def receive(self) -> None:
+        """Take in what the node has answered. Raises OSError, ConnectionException, Malformed."""
+        while True:
+            try:
+                piece = self._socket.recv(RECEIVE_BYTES)
+            except NOT_NOW:
+                return
+            if not piece:
+                raise ConnectionException(f"{self.node.address}:{self.node.port} closed the connection")
+            self._take(piece)
+            # TLS may have more in store than the socket shows.
+            if len(piece) < RECEIVE_BYTES and not isinstance(self._socket, ssl.SSLSocket):
+                return
+
+    def _take(self, piece: bytes) -> None:
+        in_flight, outcome, done = self.in_flight, self._outcome, 0
+        try:
+            for reply in self._reader.replies(piece):
+                if isinstance(reply, Reply):
+                    self._answered(reply)
+                    continue
+                self._bytes -= in_flight.pop(reply).size_bytes
+                done += 1
+        except KeyError as error:
+            raise Malformed(f"{self.node.address} answered stream {error}, where nothing was asked") from error
+        finally:
+            outcome.done += done
+            self.window.answered(done)
+
+    def _answered(self, reply: Reply) -> None:
+        place = self._preparing.pop(reply.stream, None)
+        if place is None:
+            request = self.in_flight.pop(reply.stream)
+            self._bytes -= request.size_bytes
+            self._outcome.answers.append((request, reply))
+        elif reply.opcode == frames.RESULT:
+            self._ids[place] = frames.prepared_id(reply.body)
+            self._packer = Packer(self._ids, self._access.consistency)
+        else:  # what is wrong with the statement, opening a connection will say
+            raise ConnectionException(f"{self.node.address} cannot prepare a statement again")
+
+    def outcome(self) -> Outcome:
+        """What came back; asked again, only what came since."""
+        found, self._outcome = self._outcome, Outcome()
+        return found
+
+    def prepare_again(self) -> None:
+        """Ask for the statements' ids, unless that is under way. The next send takes it along."""
+        if not self._preparing:
+            for place, statement in enumerate(self._access.statements):
+                stream = self._free_stream()
+                self._preparing[stream] = place
+                self._out += frames.prepare(statement, stream)
+
+    @property
+    def prepared(self) -> bool:
+        """False while the node is asked for ids."""
+        return not self._preparing
+
+    def late(self, now: float) -> list[Request]:
+        """Requests whose time is over."""
+        return [request for request in self.in_flight.values() if request.deadline <= now]
+
+    def unanswered(self) -> list[Request]:
+        """All that is not known to be done, no longer this link's."""
+        left = [*self.in_flight.values(), *self.waiting]
+        self.in_flight, self._bytes = {}, 0
+        self.waiting.clear()
+        return left
+
+    def close(self) -> None:
+        """Drop the connection: a late answer has nowhere to arrive."""
+        self._socket.close()
