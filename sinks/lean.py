@@ -1,8 +1,9 @@
-"""Keeps out of a process what a library would import if it could, and what nobody here uses."""
+"""Keeps out of a process what a library imports, and what nobody here uses."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 
@@ -14,11 +15,33 @@ def without(*modules: str) -> Iterator[None]:
     there already stays, and after the block each can be imported as ever. Only for modules that the importer can do
     without: it gets a ModuleNotFoundError.
     """
-    hidden = [module for module in modules if module not in sys.modules]
-    missing: Any = dict.fromkeys(hidden)  # typeshed knows of modules only, not of None
-    sys.modules.update(missing)
+    with _in_place(dict.fromkeys(modules)):
+        yield
+
+
+@contextmanager
+def hollow(*modules: str) -> Iterator[None]:
+    """Whatever is imported in this block gets empty modules for these, in which every name is None.
+
+    For what an importer cannot do without, though only a part of it that nobody here calls ever looks inside. As with
+    `without`, a module that is there already stays, and after the block each can be imported as ever.
+    """
+    with _in_place({module: _Hollow(module) for module in modules}):
+        yield
+
+
+class _Hollow(ModuleType):
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+@contextmanager
+def _in_place(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
+    placed: Any = {name: module for name, module in modules.items() if name not in sys.modules}
+    sys.modules.update(placed)  # typeshed knows of modules only, not of None
     try:
         yield
     finally:
-        for module in hidden:
-            sys.modules.pop(module, None)
+        for name in placed:
+            sys.modules.pop(name, None)

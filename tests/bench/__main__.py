@@ -17,6 +17,7 @@ import msgspec
 from daemon.control import Part
 from tests.bench import contest, lines
 from tests.bench.bucket import served
+from tests.bench.worker import configured
 
 
 class Row(NamedTuple):
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
             "read": _read(path, part, asked.pairs),
             "resumed": _resumed(path, part, asked.pairs),
             "memory_mib": _memory(Path(folder), path, asked),
-            "shard_memory_mib": _mib("tests.bench.shard"),
+            "shard_memory_mib": _mib("tests.bench.shard", _configuration(Path(folder), "http://127.0.0.1:1")),
         }
     _print(found)
     if asked.json:
@@ -95,7 +96,14 @@ def _memory(folder: Path, small: Path, asked: argparse.Namespace) -> dict[str, f
     large = small.with_name("large.json.gz")
     part = lines.write(large, asked.seed, asked.large)
     with served(folder) as endpoint_url:
-        return _mib("tests.bench.worker", endpoint_url, msgspec.json.encode(part).decode())
+        return _mib("tests.bench.worker", _configuration(folder, endpoint_url), msgspec.json.encode(part).decode())
+
+
+def _configuration(folder: Path, endpoint_url: str) -> str:
+    """The path of a configuration whose S3 is there."""
+    path = folder / "moveout.yaml"
+    path.write_text(json.dumps(configured(endpoint_url)))  # YAML is a superset
+    return str(path)
 
 
 def _mib(module: str, *arguments: str) -> dict[str, float]:

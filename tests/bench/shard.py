@@ -1,15 +1,17 @@
-"""A shard's process before its first record, and its memory: `python -m tests.bench.shard`. MiB by step, as JSON."""
+"""A shard's process before its first record, and its memory: `python -m tests.bench.shard CONFIG`. MiB by step, as
+JSON.
+"""
 
 import json
 import sys
 
-from tests.bench.worker import configured, handed_on, memory
+from tests.bench.worker import asked, memory
 
 
-def main() -> dict[str, float]:
+def main(config_path: str) -> dict[str, float]:
     """Its modules, its two clients, the driver of its target. Nothing is asked, and no cluster is connected to."""
     steps = {"python": memory("VmRSS")}
-    given = handed_on(configured("http://127.0.0.1:1"))
+    given = asked(config_path)
     import daemon.kcl.shard  # noqa: F401
     from daemon.app import Parts
 
@@ -23,4 +25,4 @@ def main() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main()))
+    sys.stdout.write(json.dumps(main(*sys.argv[1:])))

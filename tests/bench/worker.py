@@ -1,4 +1,4 @@
-"""A backfill worker's process over one file, and its memory: `python -m tests.bench.worker ENDPOINT PART`.
+"""A backfill worker's process over one file, and its memory: `python -m tests.bench.worker CONFIG PART`.
 
 The modules of a worker's process, its clients (S3 over HTTP, DynamoDB for the control table), `worker.load_one`; a
 target that takes everything. Prints one JSON object: MiB after each step, by the kernel's own count
@@ -7,7 +7,6 @@ target that takes everything. Prints one JSON object: MiB after each step, by th
 
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,10 @@ class TakesAll:
     apply = load
 
 
-def main(endpoint_url: str, stored: str) -> dict[str, float]:
+def main(config_path: str, stored: str) -> dict[str, float]:
     """Load the part, JSON as the control table has it, from there; MiB by step."""
     steps = {"python": memory("VmRSS")}
-    given = handed_on(configured(endpoint_url))
+    given = asked(config_path)
     import msgspec
 
     from daemon import worker
@@ -60,22 +59,13 @@ def main(endpoint_url: str, stored: str) -> dict[str, float]:
     return {**steps, "peak": memory("VmHWM")}
 
 
-def handed_on(configuration: dict[str, Any]) -> Callable[[], Any]:
-    """As daemon/lean.py begins."""
+def asked(config_path: str) -> Callable[[], Any]:
+    """As a process of daemon/lean.py begins."""
     from daemon import handed_on
     from sinks import unchecked
 
     unchecked.stand_in()
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
-        json.dump(configuration, file)
-    said = handed_on.asked(file.name)
-
-    def given() -> Any:
-        tables = said()
-        Path(file.name).unlink()
-        return tables
-
-    return given
+    return handed_on.asked(config_path)
 
 
 def configured(endpoint_url: str) -> dict[str, Any]:

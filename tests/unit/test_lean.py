@@ -12,13 +12,14 @@ from botocore.loaders import create_loader
 from botocore.regions import EndpointResolver
 
 from sinks import service_models
-from sinks.lean import without
+from sinks.lean import hollow, without
 
 PROJECT = Path(__file__).parent.parent.parent
 # boto3 brings s3transfer; typer and rich are for people; wrapt and numpy come with the CQL driver, and are not needed.
 NEVER = ("boto3", "s3transfer", "numpy", "wrapt", "rich", "pygments", "typer", "uvicorn", "starlette", "daemon.cli")
 # Another process checks the configuration.
 CHECKS = ("pydantic_core", "pydantic_settings.main", "yaml", "argparse")
+BEGUN = "from sinks import unchecked; unchecked.stand_in()"
 
 
 def ran(*arguments):
@@ -30,15 +31,26 @@ def ran(*arguments):
 @pytest.mark.parametrize("process", ["daemon.worker", "daemon.kcl.shard"])
 @pytest.mark.parametrize("driver", ["sinks.cassandra.sink", "sinks.dynamodb.sink", "sinks.jsonl.sink"])
 def test_a_process_that_moves_rows_carries_nothing_that_it_does_not_use(process, driver):
-    begun = "from sinks import unchecked; unchecked.stand_in()"
-    said = ran("-c", f"{begun}; import json, sys, {process}, {driver}; print(json.dumps(list(sys.modules)))")
+    said = ran("-c", f"{BEGUN}; import json, sys, {process}, {driver}; print(json.dumps(list(sys.modules)))")
     assert said.returncode == 0, said.stderr
     assert {*NEVER, *CHECKS} & set(json.loads(said.stdout)) == set()
 
 
 def test_what_was_kept_out_can_be_imported_afterwards():
-    said = ran("-c", "import sinks.cassandra.sink, daemon, numpy, rich, wrapt; print(numpy.zeros(2).sum())")
+    said = ran("-c", f"{BEGUN}; import sinks.cassandra.sink, numpy, rich, wrapt; print(numpy.zeros(2).sum())")
     assert (said.stdout, said.returncode) == ("0.0\n", 0), said.stderr
+    # asyncio also in a process that had it already: which driver needs it depends on Python's version.
+    said = ran("-c", "import daemon, sys; here = 'asyncio' in sys.modules; import asyncio; print(here, asyncio.Lock())")
+    assert said.stdout.startswith("False <asyncio.locks.Lock"), said.stderr
+
+
+def test_a_hollow_module_has_every_name_for_its_block_and_a_known_one_stays():
+    with hollow("this", "json"):
+        import json as known
+        from this import anything
+
+        assert (anything, hasattr(known, "loads")) == (None, True)
+    assert "this" not in sys.modules
 
 
 def test_without_hides_a_module_for_its_block_and_leaves_a_known_one_alone():
