@@ -2,6 +2,8 @@
 
 from mutants.mutant import PROCESSOR, STREAM, Mutant
 
+SUMMARY = "daemon/partitions.py"
+
 PARTITIONS = (
     Mutant(
         "whatever a service has written counts as expired",
@@ -26,5 +28,45 @@ PARTITIONS = (
         "expired=state.expired + sum(event.expired for event in events)",
         "expired=sum(event.expired for event in events)",
         "tests/unit/test_ttl.py",
+    ),
+    Mutant(
+        "a partition that comes late counts as seen from the first item on",
+        "a lower bound is told as exact",
+        SUMMARY,
+        "counters[change.key.partition] = Counter(missed_bytes=self.cut)",
+        "counters[change.key.partition] = Counter()",
+        "tests/property/test_partitions.py",
+    ),
+    Mutant(
+        "what was cut is forgotten",
+        "partitions that are not counted are told to be smaller than they are",
+        SUMMARY,
+        "        self.cut += cut\n",
+        "        self.cut = cut\n",
+        "tests/property/test_partitions.py",
+    ),
+    Mutant(
+        "a merge takes what the other has not counted for nothing",
+        "of several workers' figures a lower bound is told as exact",
+        SUMMARY,
+        "                counter.missed_bytes += other.cut\n",
+        "                counter.missed_bytes += 0\n",
+        "tests/property/test_partitions.py",
+    ),
+    Mutant(
+        "any partition is cut, not the one behind the largest",
+        "too little is cut for the memory, or too much for the promise",
+        SUMMARY,
+        ", reverse=True)[self.counted]",
+        ")[self.counted]",
+        "tests/property/test_partitions.py",
+    ),
+    Mutant(
+        "a batch is counted before it is delivered",
+        "one that comes again counts twice",
+        SUMMARY,
+        "        rejections = into(changes)\n        summary.add(changes)\n",
+        "        summary.add(changes)\n        rejections = into(changes)\n",
+        "tests/property/test_partitions.py",
     ),
 )
