@@ -17,7 +17,7 @@ from rich.live import Live
 from daemon import aws, backfill, partitions_view, progress_view, worker
 from daemon.app import Parts
 from daemon.apply import Ways
-from daemon.backfill import BackfillIncomplete
+from daemon.backfill import BackfillIncomplete, Loading
 from daemon.config import Config
 from daemon.control import Control, Part
 from daemon.pace import Pace
@@ -186,8 +186,8 @@ def through(known: Parts, sink: Sink, account: "Account", summary: Summary | Non
 
 
 def _load(known: Parts, ways: Ways, account: "Account", sources: Sources, pace: Pace) -> None:
-    def load(part: Part, told: Callable[[Part], None]) -> Part:
-        return backfill.load_part(_read(sources), part, ways, known.config.backfill.batch_rows, told, pace)
+    def load(part: Part) -> Loading:
+        return backfill.loading(_read(sources), part, ways, known.config.backfill.batch_rows, pace)
 
     for part in account.parts:
         fault = patiently(account, part.name, load, known.clock.sleep)
@@ -196,7 +196,7 @@ def _load(known: Parts, ways: Ways, account: "Account", sources: Sources, pace: 
 
 
 def patiently(
-    account: "Account", name: str, load: Callable[[Part, Callable[[Part], None]], Part], sleep: Callable[[float], None]
+    account: "Account", name: str, load: Callable[[Part], Loading], sleep: Callable[[float], None]
 ) -> str | None:
     """Load a part, and go on behind its last page when AWS was away for a moment; what is wrong with it, or None.
 

@@ -1,6 +1,6 @@
 """Bugs in what a wide partition is told by, in files read side by side, and in the count of what TTL deleted."""
 
-from mutants.mutant import PROCESSOR, STREAM, Mutant
+from mutants.mutant import BACKFILL, PROCESSOR, STREAM, Mutant
 
 SUMMARY = "daemon/partitions.py"
 
@@ -68,5 +68,37 @@ PARTITIONS = (
         "        rejections = into(changes)\n        summary.add(changes)\n",
         "        summary.add(changes)\n        rejections = into(changes)\n",
         "tests/property/test_partitions.py",
+    ),
+    Mutant(
+        "parts side by side are one after the other",
+        "one partition of the target gets every write",
+        BACKFILL,
+        "turns = under_way.popleft()",
+        "turns = under_way.pop()",
+        "tests/property/test_interleave.py",
+    ),
+    Mutant(
+        "every worker begins at the same place of the manifest",
+        "neighbours, which may be of one partition, are loaded at the same time",
+        BACKFILL,
+        "begin = run * index // of",
+        "begin = 0",
+        "tests/property/test_interleave.py",
+    ),
+    Mutant(
+        "a fault of one part ends those beside it",
+        "a damaged file keeps the good ones from being loaded",
+        BACKFILL,
+        "        except FAULTS as error:",
+        "        except (TooManyDeadLetters, BoxUnavailable) as error:",
+        "tests/property/test_interleave.py",
+    ),
+    Mutant(
+        "a page is accounted for before it is delivered",
+        "after a crash its rows are nowhere",
+        BACKFILL,
+        "        applied = skipped = 0\n",
+        "        yield _accounted(part, page, len(page.rows), 0)\n        applied = skipped = 0\n",
+        "tests/property/test_interleave.py",
     ),
 )
