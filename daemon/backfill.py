@@ -5,7 +5,8 @@ that can run a function over a list can run it.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from heapq import heapreplace
 from typing import Any, Protocol
 
@@ -27,6 +28,10 @@ log = structlog.get_logger()
 
 # Progress is written this often: it is for people, a crash does the part again.
 PROGRESS_SECONDS = 1.0
+
+
+# What is wrong with one part, and no reason to leave the others.
+FAULTS = (ExportUnusable, ScanRefused, TooManyDeadLetters, BoxUnavailable)
 
 
 class BackfillIncomplete(Exception):
@@ -60,6 +65,27 @@ def _weight(part: Part) -> int:
     return (part.size_bytes or promised) + 1
 
 
+def far_apart(names: Sequence[str], index: int, of: int, beside: int) -> list[str]:
+    """The parts of one share in an order in which any `beside` neighbours lie far apart in the manifest.
+
+    All items of one file come from one partition's hash range (DynamoDB developer guide, "DynamoDB data export to S3:
+    how it works"), and files of one range may be neighbours. So each of the `beside` lanes goes through a run of its
+    own, and the workers, of which each has such a share, begin at different places of it. One at a time: as dealt.
+    """
+    if beside == 1 or not names:
+        return list(names)
+    ordered = sorted(names)
+    run = -(-len(ordered) // beside)
+    begin = run * index // of
+    turned = ordered[begin:] + ordered[:begin]
+    lanes = [turned[start : start + run] for start in range(0, len(turned), run)]
+    return [lane[place] for place in range(run) for lane in lanes if place < len(lane)]
+
+
+# The part as it is accounted for after each page, all of which is durable; the last one is done.
+Loading = Generator[Part, None, None]
+
+
 def load_part(
     read: Callable[[Part], Iterable[Page]],
     part: Part,
@@ -72,6 +98,21 @@ def load_part(
 
     Raises what `read` raises (ExportUnusable, ClientError, BotoCoreError), and what the three ways raise.
     """
+    return finished(loading(read, part, ways, batch_rows, pace), progress)
+
+
+def finished(pages: Loading, progress: Callable[[Part], None]) -> Part:
+    """Page after page to the end; the part, done. Raises what the loading raises."""
+    for so_far in pages:
+        if not so_far.done:
+            progress(so_far)
+    return so_far
+
+
+def loading(
+    read: Callable[[Part], Iterable[Page]], part: Part, ways: Ways, batch_rows: int, pace: Pace | None = None
+) -> Loading:
+    """As load_part, page by page: whoever takes the next one decides when, and nothing is in flight between two."""
     if not part.version:
         raise ValueError(f"{part.name} has no version")
     # An incremental export tells of deletions, which `load` does not take.
@@ -86,8 +127,8 @@ def load_part(
             applied += deliver(into, changes, ways.keep)
             skipped += len(rows) - len(changes)
         part = _accounted(part, page, applied, skipped)
-        progress(part)
-    return _done(part)
+        yield part
+    yield _done(part)
 
 
 def _changes(rows: Sequence[Row], version: int) -> list[Change]:
@@ -185,33 +226,74 @@ def load_share(
     generation: int,
     index: int,
     of: int,
-    load: Callable[[Part, Callable[[Part], None]], Part],
+    load: Callable[[Part], Loading],
     now: Callable[[], float] = time.monotonic,
+    beside: int = 1,
 ) -> None:
-    """Load every part of this worker's share that is not done yet. Raises BackfillIncomplete."""
-    parts = control.all(parts_of(generation), Part)
-    faults = []
-    for name in mine({name: part for name, (part, _) in parts.items()}, index, of):
-        part, _ = parts[name]
-        if part.done:
-            continue
-        fault = load_accounted(Ledger(control, parts_of(generation) + name, now), part, load)
-        if fault is not None:
-            faults.append(fault)
+    """Load every part of this worker's share that is not done yet, `beside` of them at a time, a page of each in turn.
+
+    Each has its own position and account. Raises BackfillIncomplete when all others are done, and at once what ends a
+    worker: what was accounted for is not loaded again.
+    """
+    parts = {name: part for name, (part, _) in control.all(parts_of(generation), Part).items()}
+    order = far_apart(mine(parts, index, of), index, of, beside)
+    waiting = (
+        _Turns(Ledger(control, parts_of(generation) + name, now), parts[name], load(parts[name]))
+        for name in order
+        if not parts[name].done
+    )
+    faults = [turns.fault for turns in _in_turn(waiting, beside) if turns.fault is not None]
     if faults:
         raise BackfillIncomplete("; ".join(faults))
 
 
-def load_accounted(ledger: Account, part: Part, load: Callable[[Part, Callable[[Part], None]], Part]) -> str | None:
-    """What is wrong with the part; None when it is done. One bad file does not keep the others waiting."""
-    started = time.monotonic()
-    log.info("part_started", part=part.name, items=part.items)
-    try:
-        done = load(part, ledger.progress)
-        ledger.write(done)
-    except (ExportUnusable, ScanRefused, TooManyDeadLetters, BoxUnavailable) as error:
-        log.error("part_failed", part=part.name, error=str(error))  # noqa: TRY400  the sentence says it all
-        ledger.fail(part, str(error), anew=isinstance(error, ExportUnusable))
-        return str(error)
-    log.info("part_done", part=part.name, rows=done.rows_read, seconds=round(time.monotonic() - started, 1))
-    return None
+class _Turns:
+    """One part among others: a page at each turn, until it is done or has a fault."""
+
+    def __init__(self, ledger: Account, part: Part, pages: Loading) -> None:
+        self._ledger = ledger
+        self._part = part
+        self._pages = pages
+        self._started = time.monotonic()
+        self.fault: str | None = None
+        log.info("part_started", part=part.name, items=part.items)
+
+    def turn(self) -> bool:
+        """Load a page; False when this was the last turn. One bad file does not keep the others waiting."""
+        try:
+            self._part = next(self._pages)
+            if not self._part.done:
+                self._ledger.progress(self._part)
+                return True
+            self._ledger.write(self._part)
+        except FAULTS as error:
+            self.fault = str(error)
+            log.error("part_failed", part=self._part.name, error=self.fault)  # noqa: TRY400  the sentence says it all
+            self._ledger.fail(self._part, self.fault, anew=isinstance(error, ExportUnusable))
+            return False
+        seconds = round(time.monotonic() - self._started, 1)
+        log.info("part_done", part=self._part.name, rows=self._part.rows_read, seconds=seconds)
+        return False
+
+
+def _in_turn(waiting: Iterator[_Turns], beside: int) -> Iterator[_Turns]:
+    """All of them, each when it has ended; as many at a time as may be. What one raises ends them all."""
+    under_way: deque[_Turns] = deque()
+    while True:
+        while len(under_way) < beside and (begun := next(waiting, None)) is not None:
+            under_way.append(begun)
+        if not under_way:
+            return
+        turns = under_way.popleft()
+        if turns.turn():
+            under_way.append(turns)
+        else:
+            yield turns
+
+
+def load_accounted(ledger: Account, part: Part, load: Callable[[Part], Loading]) -> str | None:
+    """What is wrong with the part; None when it is done."""
+    turns = _Turns(ledger, part, load(part))
+    while turns.turn():
+        pass
+    return turns.fault

@@ -64,17 +64,31 @@ def check(
     config: ConfigOption = DEFAULT_CONFIG,
     table: TableOption = None,
     output: OutputOption = "text",
+    partitions: Annotated[
+        bool,
+        typer.Option(
+            "--partitions", help="Then read all items, and tell the largest partitions. Takes as long as that takes."
+        ),
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With --partitions: only N files or segments, spread evenly.")
+    ] = None,
 ) -> None:
     """Check that the move can work, and estimate its cost and time. Touches nothing.
 
-    Exit code 3 when something stands in the way.
+    Exit code 3 when something stands in the way. `--partitions` shows its progress on stderr, and warns of what is too
+    wide for the target; a scan of the table costs its read units, at the rate of `backfill.scan`.
     """
     from daemon.app import parts
     from daemon.check import check_all
     from daemon.estimate import estimates, gather
 
-    findings, documents = [], []
-    for one in configured_all(config, table):
+    if sample and not partitions:
+        refuse(EXIT_USAGE, "--sample goes with --partitions")
+    findings: list[Any] = []
+    documents: list[dict[str, Any]] = []
+    tables = configured_all(config, table)
+    for one in tables:
         known = parts(one)
         found = check_all(known)
         figures = estimates(one, gather(known))
@@ -83,6 +97,11 @@ def check(
             _show(one, found)
             _show_estimate(figures)
         findings += found
+    if partitions and all(finding.good for finding in findings):
+        from daemon import partitions_cli
+
+        largest = partitions_cli.show(tables, sample, output)
+        documents = [{**document, "partitions": largest[document["table"]]} for document in documents]
     if output == "json":
         sys.stdout.write(_as_json({"tables": documents}) + "\n")
     failed = sum(not finding.good for finding in findings)

@@ -65,6 +65,11 @@ class Config(BaseSettings):
         return self.mode != "backfill"
 
     @property
+    def interleave(self) -> int:
+        """Parts that one worker reads side by side: one file's items would all go to one partition of DynamoDB."""
+        return self.backfill.interleave or (4 if self.target.kind == "dynamodb" else 1)
+
+    @property
     def bucket(self) -> str | None:
         """The bucket of the backfill, where it has one."""
         backfill = self.backfill

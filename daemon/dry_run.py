@@ -14,13 +14,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from daemon import aws, backfill, progress_view, worker
+from daemon import aws, backfill, partitions_view, progress_view, worker
 from daemon.app import Parts
 from daemon.apply import Ways
-from daemon.backfill import BackfillIncomplete
+from daemon.backfill import BackfillIncomplete, Loading
 from daemon.config import Config
 from daemon.control import Control, Part
 from daemon.pace import Pace
+from daemon.partitions import Summary, counting
 from daemon.plan import plan
 from daemon.preflight import CheckFailed
 from daemon.progress import Progress, progress
@@ -153,22 +154,40 @@ def run(config: Config, options: JsonlOptions | None, index: int, of: int, conso
     known_parts = planned(known)
     parts = {name: known_parts[name] for name in backfill.mine(known_parts, index, of)}
     sink: Sink = Checking() if options is None else known.sink()
-    account = Account(parts, known.clock.monotonic, err)
-    into = Retrying(sink, on_trouble=account.trouble, wanted=lambda: True, sleep=known.clock.sleep)
-    into.open()
-    try:
-        with account.shown(), worker.reading(known, of) as sources:
-            _load(known, into, account, sources, worker.rows_pace(known, of))
-    finally:
-        into.close()
+    account, summary = Account(parts, known.clock.monotonic, err), summary_of(known)
+    through(known, sink, account, summary, of)
+    read = partitions_view.Read(sum(part.done for part in account.parts), len(known_parts))
+    out.print(_partitions(config, known, summary, read), highlight=False)
     _told(account, out, "" if options is None else options.to)
 
 
-def _load(known: Parts, into: Retrying, account: "Account", sources: Sources, pace: Pace) -> None:
-    ways = Ways(into.apply, into.apply, account.keep)
+def summary_of(known: Parts) -> Summary | None:
+    """None for a table whose partitions are one item each."""
+    return Summary() if known.keys.sort is not None else None
 
-    def load(part: Part, told: Callable[[Part], None]) -> Part:
-        return backfill.load_part(_read(sources), part, ways, known.config.backfill.batch_rows, told, pace)
+
+def _partitions(config: Config, known: Parts, summary: Summary | None, read: partitions_view.Read) -> RenderableType:
+    if summary is None:
+        return partitions_view.without_sort_key(known.keys)
+    return partitions_view.told(summary, known.keys, config.target.kind, read)
+
+
+def through(known: Parts, sink: Sink, account: "Account", summary: Summary | None, of: int) -> None:
+    """Every part of the account through the sink, and its items into the summary."""
+    into = Retrying(sink, on_trouble=account.trouble, wanted=lambda: True, sleep=known.clock.sleep)
+    into.open()
+    # What windows change is in the full export as well: it counts once.
+    load = into.apply if summary is None else counting(into.apply, summary)
+    try:
+        with account.shown(), worker.reading(known, of) as sources:
+            _load(known, Ways(load, into.apply, account.keep), account, sources, worker.rows_pace(known, of))
+    finally:
+        into.close()
+
+
+def _load(known: Parts, ways: Ways, account: "Account", sources: Sources, pace: Pace) -> None:
+    def load(part: Part) -> Loading:
+        return backfill.loading(_read(sources), part, ways, known.config.backfill.batch_rows, pace)
 
     for part in account.parts:
         fault = patiently(account, part.name, load, known.clock.sleep)
@@ -177,7 +196,7 @@ def _load(known: Parts, into: Retrying, account: "Account", sources: Sources, pa
 
 
 def patiently(
-    account: "Account", name: str, load: Callable[[Part, Callable[[Part], None]], Part], sleep: Callable[[float], None]
+    account: "Account", name: str, load: Callable[[Part], Loading], sleep: Callable[[float], None]
 ) -> str | None:
     """Load a part, and go on behind its last page when AWS was away for a moment; what is wrong with it, or None.
 

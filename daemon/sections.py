@@ -116,6 +116,12 @@ class Backfill(Section):
     tables_at_once: int = Field(default=2, ge=1, le=64, description="Of several tables, how many load side by side.")
     items_per_second: float | None = Field(default=None, gt=0, description="At most so many, all workers together.")
     batch_rows: int = Field(default=1000, ge=1, le=10_000)
+    interleave: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Files or segments that one worker reads side by side. Default: 4 for DynamoDB, 1 for others.",
+    )
     clock_margin_seconds: int = Field(
         default=120,
         ge=0,

@@ -16,7 +16,7 @@ import structlog
 from daemon import backfill, log
 from daemon.app import Parts, parts
 from daemon.apply import Deliver, Ways
-from daemon.backfill import BackfillIncomplete
+from daemon.backfill import BackfillIncomplete, Loading
 from daemon.config import Config
 from daemon.control import Migration, Part
 from daemon.exits import EXIT_FAILED, told
@@ -81,10 +81,9 @@ def run(known: Parts, index: int, of: int) -> None:
             migration.generation,
             index,
             of,
-            lambda part, progress: load_one(
-                known, sink, _with_version(part, migration), progress, pace, sources, wanted
-            ),
+            lambda part: loading(known, sink, _with_version(part, migration), pace, sources, wanted),
             known.clock.monotonic,
+            known.config.interleave,
         )
 
 
@@ -105,9 +104,20 @@ def load_one(
     progress: Callable[[Part], None],
     pace: Pace | None = None,
     sources: Sources | None = None,
-    wanted: Callable[[], None] | None = None,
 ) -> Part:
-    """As backfill.load_part, with this migration's sources and ways. `wanted` raises when no more may be applied."""
+    """As backfill.load_part, with this migration's sources and ways."""
+    return backfill.finished(loading(known, sink, part, pace, sources), progress)
+
+
+def loading(
+    known: Parts,
+    sink: Retrying,
+    part: Part,
+    pace: Pace | None = None,
+    sources: Sources | None = None,
+    wanted: Callable[[], None] | None = None,
+) -> Loading:
+    """As backfill.loading, with this migration's sources and ways. `wanted` raises when no more may be applied."""
     wanted = wanted or still_wanted
     ways = Ways(
         load=_while(wanted, sink.load),
@@ -115,7 +125,7 @@ def load_one(
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
     read = partial(pages, sources or _sources(known))
-    return backfill.load_part(read, part, ways, known.config.backfill.batch_rows, progress, pace)
+    return backfill.loading(read, part, ways, known.config.backfill.batch_rows, pace)
 
 
 @contextmanager

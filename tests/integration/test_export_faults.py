@@ -10,7 +10,7 @@ from exports import FOLDER, ion_line, listed, md5, packed, put_export
 from fakes import MemoryControl, no_letters
 
 from daemon.apply import Ways
-from daemon.backfill import BackfillIncomplete, load_part, load_share, part_names
+from daemon.backfill import BackfillIncomplete, load_share, loading, part_names
 from daemon.control import Part, parts_of
 from daemon.plan import versioned
 from daemon.source.export import ExportUnusable, read_export
@@ -58,9 +58,7 @@ class Bucket:
     def load(self):
         ways = Ways(self.sink.apply, self.sink.apply, no_letters)
         sources = Sources(self.client, KEYS)
-        load_share(
-            self.control, 1, 0, 1, lambda part, told: load_part(lambda p: pages(sources, p), part, ways, 100, told)
-        )
+        load_share(self.control, 1, 0, 1, lambda part: loading(lambda p: pages(sources, p), part, ways, 100))
 
     def parts(self):
         return [part for part, _ in self.control.all(parts_of(1), Part).values()]

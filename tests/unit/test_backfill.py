@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.apply import Ways
-from daemon.backfill import BackfillIncomplete, Ledger, load_part, load_share, mine, part_names
+from daemon.backfill import BackfillIncomplete, Ledger, load_part, load_share, loading, mine, part_names
 from daemon.control import Part, parts_of
 from daemon.dead_letter import TooManyDeadLetters
 from daemon.source.heartbeat import NUMBER_FIRST, fresh_key
@@ -45,13 +45,13 @@ class Export:
         md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         return Part(name=f"s3://b/{number}", md5=md5, items=size, version=VERSION)
 
-    def load(self, index=0, of=1, into=None, keep=no_letters):
-        def one(part, progress):
+    def load(self, index=0, of=1, into=None, keep=no_letters, beside=1):
+        def one(part):
             self.loaded.append(part.name)
             deliver = into or self.sink.apply
-            return load_part(reading(self.store), part, Ways(deliver, deliver, keep), 100, progress)
+            return loading(reading(self.store), part, Ways(deliver, deliver, keep), 100)
 
-        load_share(self.control, 1, index, of, one)
+        load_share(self.control, 1, index, of, one, beside=beside)
 
     def parts(self):
         return [part for part, _ in self.control.all(parts_of(1), Part).values()]
@@ -254,14 +254,13 @@ def test_a_part_goes_on_behind_what_is_accounted_for_and_counts_each_row_once():
     export = Export(20_000)
     seen = []
 
-    def dies_at_the_third_page(part, _):
-        def told(done):
+    def dies_at_the_third_page(part):
+        for done in loading(reading(export.store), part, Ways(export.sink.apply, refused, no_letters), 5000):
             seen.append(done)
-            export.control.update("g1/part#000000", Part, lambda _: done)
+            export.control.update("g1/part#000000", Part, lambda _, done=done: done)
             if len(seen) == 3:
                 raise Died
-
-        return load_part(reading(export.store), part, Ways(export.sink.apply, refused, no_letters), 5000, told)
+            yield done
 
     with pytest.raises(Died):
         load_share(export.control, 1, 0, 1, dies_at_the_third_page)

@@ -9,10 +9,10 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from fakes import Checkpointer, Lease, ObjectStore, no_letters
+from fakes import Checkpointer, Lease, MemoryControl, ObjectStore, no_letters
 
 from daemon.apply import Ways
-from daemon.backfill import load_part
+from daemon.backfill import load_part, load_share, loading, part_names
 from daemon.control import Part, ShardState
 from daemon.kcl.processor import SLICE_BYTES, Claimed, ShardProcessor
 from daemon.source.files import BLOCK_BYTES
@@ -102,6 +102,22 @@ def test_a_file_of_items_of_400_kb_is_loaded_in_blocks_of_bounded_bytes():
     assert used < 12 * MIB
     assert sink.rows == 300
     assert sink.largest_batch <= 2 * (BLOCK_BYTES + ITEM_BYTES)
+
+
+def test_sixteen_files_of_the_largest_items_side_by_side_stay_below_64_mib():
+    control, store, sink = MemoryControl(), ObjectStore(), Counting()
+    line = b'{"Item":{"id":{"S":"%d"},"big":{"S":"' + b"x" * ITEM_BYTES + b'"}}}\n'
+    body = gzip.compress(b"".join(line.replace(b"%d", b"%d" % number) for number in range(12)))
+    md5 = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    for number in range(16):
+        store.put_object(Bucket="b", Key=f"{number}", Body=body)
+    parts = part_names([Part(f"s3://b/{number}", md5, items=12, version=7) for number in range(16)], 1)
+    for record, part in parts.items():
+        control.put(record, part, 0)
+    ways, read = Ways(sink.apply, sink.apply, no_letters), partial(pages, Sources(store, KEYS))
+    used = peak_bytes(lambda: load_share(control, 1, 0, 1, lambda part: loading(read, part, ways, 1000), beside=16))
+    assert used < 64 * MIB
+    assert sink.rows == 16 * 12
 
 
 def nested(levels):

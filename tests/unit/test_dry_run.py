@@ -88,12 +88,12 @@ def test_what_is_no_item_is_rejected_and_told():
 def test_a_part_goes_on_behind_its_last_page_when_aws_was_away_for_a_moment():
     account, begun, slept = Account({"1": Part("a", "", 20)}, lambda: 0.0, Console(file=io.StringIO())), [], []
 
-    def load(part, told):
+    def load(part):
         begun.append(part.position)
         if not part.position:
-            told(replace(part, position="10", rows_read=10))
+            yield replace(part, position="10", rows_read=10)
             raise EndpointConnectionError(endpoint_url="http://s3")
-        return replace(part, done=True, rows_read=20)
+        yield replace(part, done=True, rows_read=20)
 
     assert patiently(account, "a", load, slept.append) is None
     assert (begun, slept, account.part("a").done) == (["", "10"], [1.0], True)

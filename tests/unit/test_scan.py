@@ -8,7 +8,7 @@ from fakes import FlakySink, MemoryControl, no_letters
 from scanned_table import ScannedTable, SimulatedTime
 
 from daemon.apply import Ways
-from daemon.backfill import BackfillIncomplete, load_part, load_share, part_names
+from daemon.backfill import BackfillIncomplete, load_share, loading, part_names
 from daemon.control import Part, parts_of
 from daemon.pace import Pace
 from daemon.sections import Scan
@@ -43,8 +43,11 @@ class Move:
     def load(self, progress=None):
         read = partial(pages, Sources(None, KEYS, scanner=lambda: scanner(self.table)))
 
-        def one(part, told):
-            return load_part(read, part, Ways(self.sink.apply, None, no_letters), 100, progress or told)
+        def one(part):
+            for so_far in loading(read, part, Ways(self.sink.apply, None, no_letters), 100):
+                if progress is not None and not so_far.done:
+                    progress(so_far)
+                yield so_far
 
         load_share(self.control, 1, 0, 1, one)
 
