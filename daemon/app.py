@@ -15,6 +15,7 @@ from daemon.settings import LiveSettings
 from sinks import access
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
+from sinks.custom import CustomOptions, loaded
 from sinks.dynamodb.call import Calls
 from sinks.jsonl.options import JsonlOptions
 from sinks.sink import Sink
@@ -101,8 +102,10 @@ class Parts:
         )
 
     def sink(self, *, may_create: bool = True) -> Sink:
-        """A new sink on the target, not open yet."""
+        """A new sink on the target, not open yet. Raises SinkMisconfigured for one from outside that is none."""
         options = self.config.target
+        if isinstance(options, CustomOptions):
+            return loaded(options, self.keys)
         if isinstance(options, JsonlOptions):
             from sinks.jsonl import bucket
             from sinks.jsonl.sink import JsonlSink

@@ -8,7 +8,9 @@ from daemon import files_plan, identities, preflight, scanning
 from daemon.app import Parts
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
+from sinks.custom import CustomOptions
 from sinks.jsonl.options import JsonlOptions
+from sinks.sink import SinkError
 
 
 def check_all(known: Parts) -> list[Finding]:
@@ -28,7 +30,7 @@ def check_all(known: Parts) -> list[Finding]:
 def _found(check: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(check, good=True, message=look())
-    except (CheckFailed, ClientError, BotoCoreError) as error:
+    except (CheckFailed, SinkError, ClientError, BotoCoreError) as error:
         return Finding(check, good=False, message=str(error))
 
 
@@ -61,6 +63,8 @@ def _backfill(known: Parts) -> str:
 def _target(known: Parts) -> str:
     target = known.config.target
     found = preflight.target(known.sink(may_create=False), will_create=target.create_table)
+    if isinstance(target, CustomOptions):
+        return f"{target.sink} answers"
     return f"{target.to} is there, or can be made" if isinstance(target, JsonlOptions) else found
 
 

@@ -1,14 +1,16 @@
 """The configuration file: what may be set, and one clear list of everything that is wrong with it."""
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.sections import Backfill, Control, DeadLetters, Log, Mode, Ready, Server, Signal, Source, Tail
 from sinks.cassandra.options import CassandraOptions
+from sinks.custom import CustomOptions
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.jsonl.options import JsonlOptions
 
@@ -21,7 +23,14 @@ class ConfigurationError(Exception):
     """The configuration cannot be used. The message lists every fault; exit code 2."""
 
 
-Target = Annotated[CassandraOptions | DynamoDbOptions | JsonlOptions, Field(discriminator="kind")]
+def _by_its_sink(target: Any) -> Any:
+    """`sink: package.module:factory` says that it is one of somebody else's."""
+    named = isinstance(target, dict) and "sink" in target
+    return {"kind": "custom", **target} if named else target
+
+
+TargetOptions = CassandraOptions | DynamoDbOptions | JsonlOptions | CustomOptions
+Target = Annotated[Annotated[TargetOptions, Field(discriminator="kind")], BeforeValidator(_by_its_sink)]
 
 
 class Config(BaseSettings):
@@ -201,7 +210,10 @@ def _twice(tables: list[Config]) -> list[str]:
     ]
 
 
-def _target_of(target: CassandraOptions | DynamoDbOptions | JsonlOptions) -> str:
+def _target_of(target: TargetOptions) -> str:
+    if isinstance(target, CustomOptions):
+        # Told apart by its options, which are not to be shown.
+        return f"{target.sink} with options {zlib.crc32(repr(sorted(target.options.items())).encode()):08x}"
     if isinstance(target, JsonlOptions):
         return target.to
     return f"{target.keyspace}.{target.table}" if isinstance(target, CassandraOptions) else target.table
@@ -231,7 +243,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 def _where(fault: Any) -> str:
     # The tag of the union ("cassandra") is pydantic's, not the file's.
-    parts = [str(part) for part in fault["loc"] if part not in ("cassandra", "dynamodb", "jsonl")]
+    parts = [str(part) for part in fault["loc"] if part not in ("cassandra", "dynamodb", "jsonl", "custom")]
     return ".".join(parts) or "file"
 
 
@@ -242,7 +254,7 @@ def _what(fault: Any) -> str:
         case "extra_forbidden":
             return "is not a known option (see `moveout check --help`)"
         case "union_tag_invalid" | "union_tag_not_found":
-            return "kind must be 'cassandra', 'dynamodb' or 'jsonl'"
+            return "kind must be 'cassandra', 'dynamodb' or 'jsonl'; or give `sink: package.module:factory`"
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])
     return f"{fault['msg']} (found {fault['input']!r:.80})"
