@@ -19,10 +19,10 @@ some = settings(max_examples=60, deadline=None, suppress_health_check=list(Healt
 def open_sink(cassandra):
     opened = []
 
-    def made(table, keys, **options):
+    def made(table, schema, /, **options):
         place = {"contact_points": [cassandra.host], "port": cassandra.port, "local_datacenter": "datacenter1"}
         settings = {**place, "keyspace": "moved", "table": table, "create_table": True, **options}
-        sink = CassandraSink(CassandraOptions(**settings), keys)
+        sink = CassandraSink(CassandraOptions(**settings), schema)
         sink.open()
         opened.append(sink)
         return sink
