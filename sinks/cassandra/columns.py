@@ -66,8 +66,10 @@ class ColumnsLayout:
         """`row` is attrs, version and the typed columns."""
         attrs, version, *found = row
         parts: list[tuple[str, Value]] = key_attributes(self._schema, key)
+        # A row of one version that was written under two configurations may have an attribute in both places.
+        spilled = members(attrs.encode())
         for column, value in zip(self._typed, found, strict=True):
-            if value is not None:
+            if value is not None and column.attribute not in spilled:
                 parts.append((column.attribute, column.codec.decode(value)))
         return Stored(version, Item(joined(parts, attrs)))
 

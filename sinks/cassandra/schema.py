@@ -21,6 +21,9 @@ def quoted(name: str) -> str:
 
 def key_columns(options: CassandraOptions, keys: KeySchema) -> dict[str, str]:
     """Column name -> CQL type of the key, partition key first. Raises SinkMisconfigured on a name collision."""
+    own = options.columns.keys() & keys.names
+    if own:
+        raise SinkMisconfigured(f"target.columns names {', '.join(sorted(own))}, of the key: say it under target.keys")
     key = KeyColumns(options, keys)
     added = value_columns(options)
     for name, attribute in zip(key.names, (keys.partition, keys.sort), strict=False):
@@ -31,9 +34,6 @@ def key_columns(options: CassandraOptions, keys: KeySchema) -> dict[str, str]:
             )
     if len(set(key.names)) < len(key.names):
         raise SinkMisconfigured(f"both parts of the key would be the column {key.names[0]!r}: set target.keys")
-    own = options.columns.keys() & keys.names
-    if own:
-        raise SinkMisconfigured(f"target.columns names {', '.join(sorted(own))}, of the key: say it under target.keys")
     return dict(zip(key.names, key.types, strict=True))
 
 

@@ -8,7 +8,7 @@ The rules of the two, and what follows:
 | … reached, not deleted there yet                | DELETE at the same version                                       |
 | … more than 5 years ago                         | no TTL: DynamoDB takes it for a mistake and keeps the item       |
 | no N, or a fraction                             | no TTL: DynamoDB keeps the item                                  |
-| … beyond 20 years, or 2038-01-19T03:14:06 UTC   | no TTL: CQL would refuse the row. It is kept, attribute and all  |
+| … beyond 20 years, or 2038-01-18                | no TTL: CQL would refuse the row. It is kept, attribute and all  |
 
 Sources: DynamoDB developer guide, "Using time to live (TTL)"; CQL, "Time to live"; Cassandra, `cassandra.yaml`
 ("storage_compatibility_mode": 2038 until it is NONE, which a client cannot see).
@@ -35,7 +35,8 @@ from sinks.change import Change, Key
 from sinks.sink import Stored
 
 SECONDS_MAX = 630_720_000  # 20 years (Cassandra, Attributes.MAX_TTL)
-EXPIRES_MAX = 2**31 - 2  # 2038-01-19T03:14:06Z (Cassandra, Cell.MAX_DELETION_TIME)
+# 2038-01-19T03:14:06Z (Cassandra, Cell.MAX_DELETION_TIME), and a day less: a coordinator's clock may be ahead of ours.
+EXPIRES_MAX = 2**31 - 2 - 86_400
 FORGOTTEN_SECONDS = 5 * 365 * 86400
 _int = codec("int").encode
 

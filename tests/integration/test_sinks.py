@@ -1,6 +1,7 @@
 """The contract of a sink over every sink, on real servers; then what is particular to each."""
 
 import time
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -127,6 +128,78 @@ class TestCassandra(EverySink):
     def test_a_key_attribute_named_like_one_of_our_columns_is_refused(self, build):
         with pytest.raises(SinkMisconfigured, match="'attrs'"):
             build("collides", KeySchema(KeyAttribute("attrs", "S"))).open()
+
+
+COLUMNS = {
+    "a": "text",
+    "n": "int",
+    "number": "decimal",
+    "yes": "boolean",
+    "raw": "blob",
+    "names": "set<text>",
+    "map": "map<text, text>",  # what the suite puts there does not fit: it spills
+}
+
+
+class TestCassandraColumns(EverySink):
+    """Layout `columns`: each put is a batch."""
+
+    @pytest.fixture
+    def build(self, cassandra):
+        def build(table, keys, **options):
+            place = {"contact_points": [cassandra.host], "port": cassandra.port, "local_datacenter": "datacenter1"}
+            own = {name: kind for name, kind in COLUMNS.items() if name not in keys.names}
+            settings = {**place, "keyspace": "moved", "table": table, "create_table": True, "layout": "columns"}
+            return CassandraSink(CassandraOptions(**{**settings, "columns": own, **options}), keys)
+
+        return build
+
+    def test_a_column_that_the_table_lacks_is_told_with_its_alter(self, make_sink, build):
+        table = make_sink(TEXT_KEYS)._options.table
+        sink = build(table, TEXT_KEYS, columns={**COLUMNS, "created": {"type": "timestamp", "column": "at"}})
+        alter = f'ALTER TABLE "moved"."{table}" ADD "at" timestamp'
+        with pytest.raises(SinkMisconfigured, match=alter):
+            sink.open()
+        make_sink(TEXT_KEYS, fresh=False)._active().execute(alter)
+        sink.open()
+        sink.close()
+
+    def test_a_column_of_another_type_is_refused_for_cql_changes_none(self, make_sink, build):
+        table = make_sink(TEXT_KEYS)._options.table
+        with pytest.raises(SinkMisconfigured, match=r"'names' is frozen<set<text>>, not frozen<set<decimal>>"):
+            build(table, TEXT_KEYS, columns={**COLUMNS, "names": "set<decimal>"}).open()
+
+    def test_a_table_of_layout_document_can_get_columns_midway(self, make_sink):
+        sink = make_sink(TEXT_KEYS, layout="document", columns={})
+        apply(sink, put(KEY, 1, a="x", b="y"))
+        table = sink._options.table
+        for name, kind in COLUMNS.items():
+            cql = f"frozen<{kind}>" if "<" in kind else kind
+            sink._active().execute(f'ALTER TABLE "moved"."{table}" ADD "{name}" {cql}')
+        apply(make_sink(TEXT_KEYS, fresh=False), put(KEY, 1, a="x", b="y"))
+        assert held(make_sink(TEXT_KEYS, fresh=False)) == (1, {"customer": "alice", "order": "1", "a": "x", "b": "y"})
+
+    def test_what_a_type_cannot_give_back_spills_and_an_item_with_it_is_whole(self, make_sink):
+        sink = make_sink(TEXT_KEYS)
+        odd = {"a": Decimal(1), "n": Decimal("1.5"), "yes": None, "names": frozenset({Decimal(1)})}
+        apply(sink, put(KEY, 1, **odd))
+        assert held(sink) == (1, {"customer": "alice", "order": "1", **odd})
+        assert column(sink, "a") is None
+
+    def test_the_policy_dead_letter_rejects_what_does_not_fit_and_names_the_attribute(self, make_sink):
+        sink = make_sink(TEXT_KEYS, columns={"total": {"type": "int", "otherwise": "dead-letter"}})
+        bad, good = put(KEY, 1, total="x"), put(Key("bob", "1"), 1, total=None)
+        rejections = sink.apply([bad, good])
+        assert [rejection.change for rejection in rejections] == [bad]
+        assert "attribute 'total': S does not fit int" in rejections[0].reason
+        assert held(sink, Key("bob", "1"))[1]["total"] is None
+
+
+def column(sink, name):
+    """What an application reads in that column of KEY."""
+    table = sink._options.table
+    query = f'SELECT "{name}" FROM moved."{table}" WHERE "customer" = %s AND "order" = %s'  # noqa: S608
+    return sink._active().execute(query, (KEY.partition, KEY.sort)).one()[0]
 
 
 class TestDynamoDb(EverySink):

@@ -132,7 +132,7 @@ class Checks:
         """What the target holds: key -> item in typed JSON, without what a sink adds."""
         if self.world.kind == "cassandra":
             visible = self.world.target.visible()
-            return {key[0]: {"id": {"S": key[0]}, **json.loads(cells["attrs"])} for key, cells in visible.items()}
+            return {key[0]: {"id": {"S": key[0]}, **_attributes(cells)} for key, cells in visible.items()}
         table = self.world.target.tables.get("orders")
         items = table.items.values() if table is not None else ()
         return {item["id"]["S"]: {n: v for n, v in item.items() if n != "moveout:version"} for item in items}
@@ -167,3 +167,9 @@ class Checks:
         """What the service says about why it is not ready."""
         found = [r.service.published.message for r in self.world.replicas if r.service and r.service.published]
         return found[-1] if found else "nothing was published"
+
+
+def _attributes(cells):
+    """Of a row in either layout: a number that has a column of its own is an attribute as well."""
+    typed = {name: {"N": str(value)} for name, value in cells.items() if name not in ("attrs", "version")}
+    return {**json.loads(cells["attrs"]), **typed}

@@ -149,7 +149,9 @@ class SimParts(Parts):
 
     def sink(self, *, may_create=True):
         world = self._world
-        return world.sink_kind(world.target, self.keys, world.sink_faults, create_table=may_create)
+        return world.sink_kind(
+            world.target, self.keys, world.sink_faults, create_table=may_create, **world.sink_options
+        )
 
 
 class InlineBeside(Beside):

@@ -23,6 +23,7 @@ class Outcome(NamedTuple):
     proofs: int
     gaps: int
     kind: str
+    layout: str
 
 
 def outcome(seed):
@@ -34,8 +35,8 @@ def outcome(seed):
     try:
         world.run()
     except Exception as error:  # noqa: BLE001  an engine that raises what nobody expects is wrong as well
-        return Outcome(seed, f"{type(error).__name__}: {error}", 0, 0, world.kind)
-    return Outcome(seed, None, world.checks.proofs, world.checks.gaps, world.kind)
+        return Outcome(seed, f"{type(error).__name__}: {error}", 0, 0, world.kind, world.layout)
+    return Outcome(seed, None, world.checks.proofs, world.checks.gaps, world.kind, world.layout)
 
 
 def outcomes(seeds, cores, stop_at_first=False):

@@ -30,6 +30,7 @@ def test_no_history_violates_an_invariant(request):
         assert sum(outcome.proofs for outcome in found) > len(found)
         assert sum(outcome.gaps for outcome in found) > len(found) / 20
         assert {outcome.kind for outcome in found} == {"cassandra", "dynamodb"}
+        assert {outcome.layout for outcome in found if outcome.kind == "cassandra"} == {"document", "columns"}
 
 
 @pytest.mark.timeout(1200)

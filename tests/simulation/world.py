@@ -33,6 +33,8 @@ KEYS = KeySchema(KeyAttribute("id", "S"))
 DEPTH_MAX = 2
 CALM_STEPS = 6000
 POISON, POISON_RATE = "poison", 0.05
+# POISON stays in attrs, where the store looks for it.
+COLUMNS = {"layout": "columns", "columns": {"n": "varint"}}
 OPERATES = 0.03  # of the steps, by a person who reads messages
 
 
@@ -56,11 +58,15 @@ class World:
         disaster=None,
         poison_rate=None,
         managed=False,
+        layout=None,
     ):
         """`disaster`: "lose the stream" or "sleep for a day", where the dice shall not choose.
 
-        `managed`: moveout asks for its export itself.
+        `managed`: moveout asks for its export itself. `layout` is the CQL sink's.
         """
+        # Dice of its own, so that seeds of before there was a choice keep their histories.
+        self.layout = layout or random.Random(f"layout {seed}").choice(("document", "columns"))
+        self.sink_options = {}
         self.exports = Exports(self) if managed else None
         self.seed, self.disaster, self.poison_rate = seed, disaster, poison_rate or POISON_RATE
         self.chance = random.Random(seed)
@@ -89,6 +95,7 @@ class World:
         if kind == "cassandra":
             self.target = CqlStore(now=self.clock.time)
             self.sink_kind, kinds = SimulatedCassandra, cql_driver.FAULTS
+            self.sink_options = COLUMNS if self.layout == "columns" else {}
         else:
             self.target = DynamoStore(page_items=3)
             self.sink_kind, kinds = SimulatedDynamoDb, dynamodb_wire.FAULTS
