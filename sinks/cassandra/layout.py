@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from sinks.attributes import Value, encode_value, without
+from sinks.attributes import Value, cutter, encode_value, without
 from sinks.cassandra import schema
 from sinks.cassandra.cells import ENCODERS, Cell, bigint
 from sinks.cassandra.options import CassandraOptions
@@ -66,7 +66,9 @@ class DocumentLayout:
     INSERT, DELETE = 0, 1
 
     def __init__(self, options: CassandraOptions, keys: KeySchema) -> None:
-        self._keys = keys
+        self._keys, self._names = keys, keys.names
+        self._cut_partition = cutter(keys.partition.name, keys.partition.type)
+        self._cut_sort = cutter(keys.sort.name, keys.sort.type) if keys.sort else None
         self.statements: Sequence[str] = (
             schema.insert_statement(options, keys),
             schema.delete_statement(options, keys),
@@ -82,8 +84,14 @@ class DocumentLayout:
         version = bigint(change.version)
         if change.item is None:
             return Mutation(partition, (Step(self.DELETE, (version, *key)),))
-        attrs = without(change.item.json, self._keys.names)
+        attrs = self._attrs(change.item.json, change.key)
         return Mutation(partition, (Step(self.INSERT, (*key, attrs, version, version)),))
+
+    def _attrs(self, json: bytes, key: Key) -> bytes:
+        rest = self._cut_partition(json, key.partition)
+        if rest is not None and self._cut_sort is not None:
+            rest = self._cut_sort(rest, key.sort)
+        return without(json, self._names) if rest is None else rest
 
     def stored(self, key: Key, row: Sequence[Any]) -> Stored:
         """`row` is attrs and version."""

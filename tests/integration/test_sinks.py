@@ -52,7 +52,14 @@ class TestCassandra(EverySink):
     def build(self, cassandra, request):
         def build(table, keys, **options):
             place = {"contact_points": [cassandra.host], "port": cassandra.port, "local_datacenter": "datacenter1"}
-            settings = {**place, "transport": request.param, "keyspace": "moved", "table": table, "create_table": True, **options}
+            settings = {
+                **place,
+                "transport": request.param,
+                "keyspace": "moved",
+                "table": table,
+                "create_table": True,
+                **options,
+            }
             return CassandraSink(CassandraOptions(**settings), keys)
 
         return build

@@ -30,7 +30,6 @@ from sinks.cassandra.window import Window, pause_seconds
 
 LOST = (OSError, ConnectionException, Malformed)
 LOOK_SECONDS = 0.05  # how often clocks are looked at while nothing arrives
-PREPARING_SECONDS = 0.02
 
 
 class Limits(NamedTuple):
@@ -214,8 +213,8 @@ class LaneTransport:
             return
         code, error = refusals.refusal(reply.body)
         if code == refusals.UNPREPARED:
-            link.prepare_again()
-            self._again(request, error, PREPARING_SECONDS)
+            link.prepare_again(self._clock())
+            self._again(request, error, 0.0)
         elif code in refusals.BUSY:
             link.window.overloaded(len(link.in_flight))
             self._again(request, error, None)
@@ -253,8 +252,7 @@ class LaneTransport:
     def _look(self, now: float) -> None:
         self._greet(self._links.arrivals())
         for link in self._links.all:
-            late = link.late(now)
-            if late:
+            if link.late(now):
                 link.window.overloaded(len(link.in_flight))
                 self._lost(link, OperationTimedOut(f"{link.node.address} did not answer in time"))
         due = [delayed.request for delayed in self._delayed if delayed.due <= now]
