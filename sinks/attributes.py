@@ -160,30 +160,30 @@ _BRACE, _COMMA = b"{,"
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-def cutter(name: str, kind: str) -> Callable[[bytes, Any], bytes | None]:
-    """A cheaper `without` for an attribute that a whole item has, as its key: a function of the item and its value.
+def cutter(name: str, kind: str) -> Callable[[bytes, bytes], bytes | None]:
+    """A cheaper `without` for an attribute that a whole item has, as its key: a function of the item and of its text.
 
     It answers None where it cannot be sure, and then `without` knows. It is sure when the attribute comes first; or
     when its name stands in the item just once, in quotes, and no character is spelled by its code: then this is the
     attribute itself, since it must be somewhere. It takes for granted that the item is JSON, as all are that were read
-    for their keys.
+    for their keys. The text is what a value of type S is in UTF-8; other types can do without.
     """
     if not _PLAIN.fullmatch(name):
-        return lambda _json, _value: None
+        return lambda _json, _text: None
     quoted = b'"%b"' % name.encode()
     opening, closing = b'%b:{"%b":"' % (quoted, kind.encode()), b'"}'
     first = b"{" + opening
-    text = kind == "S"  # the only one whose value may hold what ends it
+    told = kind == "S"  # the only one whose value may hold what ends it
 
-    def cut(json: bytes, value: Any) -> bytes | None:
+    def cut(json: bytes, text: bytes) -> bytes | None:
         if json.startswith(first):
             at = 1
         else:
             at = json.find(quoted)
             if at < 1 or json.find(quoted, at + 1) >= 0 or (b"\\" in json and b"\\u" in json) or json[0] != _BRACE:
                 return None
-        if text:
-            member = opening + value.encode() + closing
+        if told:
+            member = opening + text + closing
             end = at + len(member) if json.startswith(member, at) else 0
         else:
             end = json.find(closing, at) + 2 if json.startswith(opening, at) else 0

@@ -84,13 +84,14 @@ class DocumentLayout:
         version = bigint(change.version)
         if change.item is None:
             return Mutation(partition, (Step(self.DELETE, (version, *key)),))
-        attrs = self._attrs(change.item.json, change.key)
+        attrs = self._attrs(change.item.json, key)
         return Mutation(partition, (Step(self.INSERT, (*key, attrs, version, version)),))
 
-    def _attrs(self, json: bytes, key: Key) -> bytes:
-        rest = self._cut_partition(json, key.partition)
+    def _attrs(self, json: bytes, key: Sequence[bytes]) -> bytes:
+        """`key` are the cells: of a text, they are its UTF-8."""
+        rest = self._cut_partition(json, key[0])
         if rest is not None and self._cut_sort is not None:
-            rest = self._cut_sort(rest, key.sort)
+            rest = self._cut_sort(rest, key[1])
         return without(json, self._names) if rest is None else rest
 
     def stored(self, key: Key, row: Sequence[Any]) -> Stored:

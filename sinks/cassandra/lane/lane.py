@@ -137,6 +137,10 @@ class LaneTransport:
     def _route(self, requests: Iterable[Request], now: float) -> None:
         """To the queue of a connection that is open; a request that has none waits for one."""
         ring, best = self._ring(), self._links.best
+        only = self._links.only(ring)
+        if only is not None:
+            only.waiting.extend(requests)
+            return
         for request in requests:
             link = best(ring, request.mutations[0].partition, now)
             if link is None:

@@ -90,7 +90,10 @@ class Link:
         parts: list[bytes] = []
         request_frame, deadline = self._packer.request, now + self._access.timeout_seconds
         size, most = 0, min(SEND_ROWS, max(1, self.window.allowed - len(in_flight)))
-        while waiting and len(parts) < most and size < SEND_BYTES and self._room():
+        bytes_max = self._bytes_max * self.window.share
+        while waiting and len(parts) < most and size < SEND_BYTES:
+            if self._bytes >= bytes_max and in_flight:
+                break
             request, stream = waiting.popleft(), self._free_stream()
             try:
                 packed = request_frame(request.mutations, stream)
