@@ -23,7 +23,7 @@ WRITE_UNITS_PER_SECOND = 1000
 HOT_SECONDS = 60
 KEY_WIDTH_MAX = 60
 
-Target = Literal["cassandra", "dynamodb", "jsonl"]
+Target = Literal["cassandra", "dynamodb", "jsonl", "custom"]
 
 
 class Read(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ digits but up to 126 plain ones (1E+125), which boto3's TypeDeserializer refuses
 """
 
 import binascii
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
@@ -168,3 +169,47 @@ def decode_member(raw: msgspec.Raw) -> Value:
         return decode_value(_typed(raw))
     except msgspec.MsgspecError as error:
         raise UnreadableItem(f"not a value in DynamoDB's typed JSON: {error}") from error
+
+
+# Names that JSON spells in one way only, or by code: none of these has an escape of its own (RFC 8259, section 7).
+_BRACE, _COMMA = b"{,"
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def cutter(name: str, kind: str) -> Callable[[bytes, bytes], bytes | None]:
+    """A cheaper `without` for an attribute that a whole item has, as its key: a function of the item and of its text.
+
+    It answers None where it cannot be sure, and then `without` knows. It is sure when the attribute comes first; or
+    when its name stands in the item just once, in quotes, and no character is spelled by its code: then this is the
+    attribute itself, since it must be somewhere. It takes for granted that the item is JSON, as all are that were read
+    for their keys. The text is what a value of type S is in UTF-8; other types can do without.
+    """
+    if not _PLAIN.fullmatch(name):
+        return lambda _json, _text: None
+    quoted = b'"%b"' % name.encode()
+    opening, closing = b'%b:{"%b":"' % (quoted, kind.encode()), b'"}'
+    first = b"{" + opening
+    told = kind == "S"  # the only one whose value may hold what ends it
+
+    def cut(json: bytes, text: bytes) -> bytes | None:
+        if json.startswith(first):
+            at = 1
+        else:
+            at = json.find(quoted)
+            if at < 1 or json.find(quoted, at + 1) >= 0 or (b"\\" in json and b"\\u" in json) or json[0] != _BRACE:
+                return None
+        if told:
+            member = opening + text + closing
+            end = at + len(member) if json.startswith(member, at) else 0
+        else:
+            end = json.find(closing, at) + 2 if json.startswith(opening, at) else 0
+        if end <= at:
+            return None
+        following = json[end : end + 1]
+        if following == b"," and at == 1:
+            return b"{" + json[end + 1 :]
+        if following in {b",", b"}"} and json[at - 1] == _COMMA:
+            return json[: at - 1] + json[end:]
+        return b"{}" if following == b"}" and at == 1 else None
+
+    return cut

@@ -23,6 +23,7 @@ UNSET = Unset.UNSET
 Cell = bytes | Unset | None
 
 _scale = struct.Struct(">i").pack
+_WHOLE = _scale(0)
 bigint = struct.Struct(">q").pack
 
 
@@ -33,6 +34,9 @@ def varint(number: int) -> bytes:
 
 def decimal(number: Decimal) -> bytes:
     """Scale and unscaled value. A partition key is told apart by these bytes: give it canonical numbers."""
+    text = str(number)
+    if text.isdigit() and text.isascii():  # a whole number, as most are
+        return _WHOLE + varint(int(text))
     sign, digits, exponent = number.as_tuple()
     unscaled = int("".join(map(str, digits)))
     assert isinstance(exponent, int)  # noqa: S101  a number of DynamoDB is finite

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from sinks.attributes import Value, encode_value, without
+from sinks.attributes import Value, cutter, encode_value, without
 from sinks.cassandra import schema
 from sinks.cassandra.cells import Cell, bigint
 from sinks.cassandra.key_columns import KeyColumns
@@ -70,9 +70,11 @@ class DocumentLayout:
     INSERT, DELETE = 0, 1
 
     def __init__(self, options: CassandraOptions, keys: KeySchema) -> None:
-        self._keys = keys
+        self._keys, self._names = keys, keys.names
         self.keys = KeyColumns(options, keys)
         self.columns: Mapping[str, str] = schema.value_columns(options)
+        self._cut_partition = cutter(keys.partition.name, keys.partition.type)
+        self._cut_sort = cutter(keys.sort.name, keys.sort.type) if keys.sort else None
         self.statements: Sequence[str] = (
             schema.insert_statement(options, keys),
             schema.delete_statement(options, keys),
@@ -88,8 +90,15 @@ class DocumentLayout:
         version = bigint(change.version)
         if change.item is None:
             return Mutation(partition, (Step(self.DELETE, (version, *key)),))
-        attrs = without(change.item.json, self._keys.names)
+        attrs = self._attrs(change.item.json, key)
         return Mutation(partition, (Step(self.INSERT, (*key, attrs, version, version)),))
+
+    def _attrs(self, json: bytes, key: Sequence[bytes]) -> bytes:
+        """`key` are the cells: of a text, they are its UTF-8."""
+        rest = self._cut_partition(json, key[0])
+        if rest is not None and self._cut_sort is not None:
+            rest = self._cut_sort(rest, key[1])
+        return without(json, self._names) if rest is None else rest
 
     def stored(self, key: Key, row: Sequence[Any]) -> Stored:
         """`row` is attrs and version."""

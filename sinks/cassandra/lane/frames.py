@@ -85,13 +85,12 @@ class Packer:
         """An EXECUTE of a lone step, else an UNLOGGED BATCH of all of them (4.1.6, 4.1.7). Raises ValueError."""
         if len(mutations) == 1 and len(mutations[0].steps) == 1:
             statement, cells = mutations[0].steps[0]
-            parts, opcode = [b"", self._one[statement], _short(len(cells))], EXECUTE
+            parts = [self._one[statement], _short(len(cells))]
             _cells(parts, cells)
-        else:
-            parts, opcode = self._batch(mutations), BATCH
-        body = b"".join(parts)
-        parts = [_head(REQUEST, 0, stream, opcode, len(body)), body]
-        return b"".join(parts)
+            body = b"".join(parts)
+            return _head(REQUEST, 0, stream, EXECUTE, len(body)) + body
+        body = b"".join(self._batch(mutations))
+        return _head(REQUEST, 0, stream, BATCH, len(body)) + body
 
     def _batch(self, mutations: Sequence[Mutation]) -> list[bytes]:
         steps = [step for mutation in mutations for step in mutation.steps]

@@ -30,7 +30,6 @@ from sinks.cassandra.window import Window, pause_seconds
 
 LOST = (OSError, ConnectionException, Malformed)
 LOOK_SECONDS = 0.05  # how often clocks are looked at while nothing arrives
-PREPARING_SECONDS = 0.02
 
 
 class Limits(NamedTuple):
@@ -138,6 +137,10 @@ class LaneTransport:
     def _route(self, requests: Iterable[Request], now: float) -> None:
         """To the queue of a connection that is open; a request that has none waits for one."""
         ring, best = self._ring(), self._links.best
+        only = self._links.only(ring)
+        if only is not None:
+            only.waiting.extend(requests)
+            return
         for request in requests:
             link = best(ring, request.mutations[0].partition, now)
             if link is None:
@@ -214,8 +217,8 @@ class LaneTransport:
             return
         code, error = refusals.refusal(reply.body)
         if code == refusals.UNPREPARED:
-            link.prepare_again()
-            self._again(request, error, PREPARING_SECONDS)
+            link.prepare_again(self._clock())
+            self._again(request, error, 0.0)
         elif code in refusals.BUSY:
             link.window.overloaded(len(link.in_flight))
             self._again(request, error, None)
@@ -253,8 +256,7 @@ class LaneTransport:
     def _look(self, now: float) -> None:
         self._greet(self._links.arrivals())
         for link in self._links.all:
-            late = link.late(now)
-            if late:
+            if link.late(now):
                 link.window.overloaded(len(link.in_flight))
                 self._lost(link, OperationTimedOut(f"{link.node.address} did not answer in time"))
         due = [delayed.request for delayed in self._delayed if delayed.due <= now]

@@ -50,6 +50,7 @@ class Link:
         self._reader, self._outcome = Reader(), Outcome()
         self._bytes, self._bytes_max = 0, in_flight_bytes_max
         self._preparing: dict[int, int] = {}
+        self._prepared_by = 0.0
         self._stream, self._out = 0, b""
 
     def fileno(self) -> int:
@@ -64,7 +65,7 @@ class Link:
     @property
     def ready(self) -> bool:
         """True while something waits that may be sent now."""
-        return bool(self.waiting) and not self._out and self._room()
+        return bool(self.waiting) and not self._out and not self._preparing and self._room()
 
     def _room(self) -> bool:
         # One is always let through, however large it is.
@@ -89,7 +90,10 @@ class Link:
         parts: list[bytes] = []
         request_frame, deadline = self._packer.request, now + self._access.timeout_seconds
         size, most = 0, min(SEND_ROWS, max(1, self.window.allowed - len(in_flight)))
-        while waiting and len(parts) < most and size < SEND_BYTES and self._room():
+        bytes_max = self._bytes_max * self.window.share
+        while waiting and len(parts) < most and size < SEND_BYTES:
+            if self._bytes >= bytes_max and in_flight:
+                break
             request, stream = waiting.popleft(), self._free_stream()
             try:
                 packed = request_frame(request.mutations, stream)
@@ -156,22 +160,20 @@ class Link:
         found, self._outcome = self._outcome, Outcome()
         return found
 
-    def prepare_again(self) -> None:
-        """Ask for the statements' ids, unless that is under way. The next send takes it along."""
+    def prepare_again(self, now: float) -> None:
+        """Ask for the statements' ids, unless that is under way. The next send takes it along, and rows wait for it."""
         if not self._preparing:
+            self._prepared_by = now + self._access.timeout_seconds
             for place, statement in enumerate(self._access.statements):
                 stream = self._free_stream()
                 self._preparing[stream] = place
                 self._out += frames.prepare(statement, stream)
 
-    @property
-    def prepared(self) -> bool:
-        """False while the node is asked for ids."""
-        return not self._preparing
-
-    def late(self, now: float) -> list[Request]:
-        """Requests whose time is over."""
-        return [request for request in self.in_flight.values() if request.deadline <= now]
+    def late(self, now: float) -> bool:
+        """True when the time of a request is over."""
+        if self._preparing and self._prepared_by <= now:
+            return True
+        return any(request.deadline <= now for request in self.in_flight.values())
 
     def unanswered(self) -> list[Request]:
         """All that is not known to be done, no longer this link's."""

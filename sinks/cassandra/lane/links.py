@@ -57,6 +57,12 @@ class Links:
                 return link
         return self._any()
 
+    def only(self, ring: Ring) -> Link | None:
+        """The one connection that every row takes: where there is but one node, and one core of it to ask."""
+        if len(ring.nodes) != 1 or self._sharding:
+            return None
+        return self._links.get(Place(ring.nodes[0]))
+
     def _near(self, node: Node, partition: bytes, now: float) -> Link | None:
         known = self._sharding.get(node)
         place = Place(node, 0 if known is None else known.of(partition))
