@@ -4,10 +4,27 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 CqlName = Annotated[str, Field(pattern=r"^\w{1,48}$")]
 Consistency = Literal["ONE", "LOCAL_ONE", "TWO", "THREE", "QUORUM", "LOCAL_QUORUM", "EACH_QUORUM", "ALL"]
+
+
+class CreateKeyspace(BaseModel):
+    """How the keyspace is made where it is missing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    replication: dict[str, str | int] = Field(
+        description="As in CREATE KEYSPACE: {class: NetworkTopologyStrategy, <data centre>: 3}.", min_length=1
+    )
+
+    @field_validator("replication")
+    @classmethod
+    def _with_a_class(cls, replication: dict[str, str | int]) -> dict[str, str | int]:
+        if "class" not in replication:
+            raise ValueError("needs a class, e.g. {class: NetworkTopologyStrategy, <data centre>: 3}")
+        return replication
 
 
 class CassandraOptions(BaseModel):
@@ -19,7 +36,10 @@ class CassandraOptions(BaseModel):
     contact_points: list[str] = Field(min_length=1, description="Nodes to ask first; the rest is discovered.")
     port: int = Field(default=9042, ge=1, le=65535)
     local_datacenter: str = Field(description="The data centre to write to, as `nodetool status` names it.")
-    keyspace: CqlName = Field(description="Must exist: its replication is yours to choose.")
+    keyspace: CqlName = Field(description="Must exist, or be described by create_keyspace.")
+    create_keyspace: CreateKeyspace | None = Field(
+        default=None, description="Make the keyspace where it is missing: its replication is yours to choose."
+    )
     table: CqlName
     create_table: bool = Field(default=False, description="Create the table when it is missing.")
     consistency: Consistency = Field(

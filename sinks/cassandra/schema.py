@@ -4,7 +4,7 @@ Layout `document`: typed key columns, `attrs` (all other attributes as DynamoDB'
 A put is one INSERT of every column at one timestamp, so rows never mix and no tombstone is written.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from sinks.cassandra.options import CassandraOptions
@@ -92,21 +92,3 @@ def differences(table: Any, options: CassandraOptions, keys: KeySchema) -> Itera
             yield f"column {name!r} is missing: ALTER TABLE {qualified(options)} ADD {quoted(name)} {kind}"
         elif column.cql_type != kind:
             yield f"column {name!r} is {column.cql_type}, not {kind}: create the table anew under another name"
-    yield from _unsafe_settings(table.options, options)
-
-
-def _unsafe_settings(settings: Mapping[str, Any], options: CassandraOptions) -> Iterator[str]:
-    """Settings under which a deleted row could come back, or a live one vanish (facts/cassandra: Purge)."""
-    grace_seconds = int(settings.get("gc_grace_seconds", 864000))
-    wanted_seconds = int(options.gc_grace_days_min * 86400)
-    if grace_seconds < wanted_seconds:
-        yield (
-            f"gc_grace_seconds is {grace_seconds}: tombstones could be purged before an older backfill row "
-            f"arrives, and the row would be back. "
-            f"ALTER TABLE {qualified(options)} WITH gc_grace_seconds = {wanted_seconds}"
-        )
-    if int(settings.get("default_time_to_live", 0)):
-        yield (
-            "default_time_to_live is set: moved rows would vanish. "
-            f"ALTER TABLE {qualified(options)} WITH default_time_to_live = 0"
-        )
