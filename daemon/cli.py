@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon import __version__, settings_cli
+from daemon import __version__, complete_cli, schema_cli, settings_cli
 from daemon.config import Config
 from daemon.exits import of_aws
 from daemon.export_cli import export
@@ -36,9 +36,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="""Move a live DynamoDB table to ScyllaDB, Cassandra or another DynamoDB table.
 
-    The usual order: **check** (nothing is touched), **run** (the service: backfill and tail),
-    **status** while it works, **wait** until readers may switch. New here? **moveout demo** shows
-    the whole move on this machine.
+    The usual order: **check** (nothing is touched), **schema** (what the target lacks), **run** (the service: backfill
+    and tail), **status** while it works, **wait** until readers may switch, **complete** after the switch. New here?
+    **moveout demo** shows the whole move on this machine.
     """,
 )
 
@@ -292,6 +292,7 @@ def resync(
     What was applied stays. The service may keep running: it loads what is new, removes what was deleted in the
     gap, follows the stream from its present beginning, and proves lag again.
     """
+    from daemon import completion
     from daemon import resync as healing
     from daemon.app import parts
 
@@ -300,6 +301,7 @@ def resync(
         refuse(EXIT_USAGE, "one way heals: give --export, --window (once or more) or --scan")
 
     def act() -> None:
+        completion.refuse_if_begun(known.control)
         if not (export or window or scan):
             out.print(healing.advice(known), markup=False, highlight=False, soft_wrap=True)
             return
@@ -316,6 +318,8 @@ def resync(
 
 app.command()(export)
 settings_cli.register(app)
+schema_cli.register(app)
+complete_cli.register(app)
 app.add_typer(letters, name="dead-letter", rich_help_panel="Commands")
 
 

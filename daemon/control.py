@@ -10,6 +10,9 @@ vanish at any instruction: nothing is kept in the daemon.
 | `g<n>/shard#<id>`| the shard's process   | the last positions with their versions, heartbeats, counts   |
 | `settings`       | a person, the CLI     | limits and pauses, set while it runs                         |
 | `dead#<id>`      | who met the rejection | a change that the target refuses, and what became of it      |
+| `target_settings`| `schema --apply`      | the target's settings as they were before the move           |
+| `target_hazard`  | the leader            | what of the target's settings endangers the move now         |
+| `completion`     | `moveout complete`    | that the move is over: nothing of it is applied any more     |
 | `proof`          | the leader            | round of proof and the instant that is proven                |
 | `export`         | the leader, a person  | the export that is waited for (`daemon/exporting.py`)        |
 | `leader`         | every replica         | who leads, until when                                        |

@@ -34,6 +34,7 @@ class Observation(NamedTuple):
     estimated: bool = False  # items_total is no promise: some parts do not know how many they have
     export: str = ""  # where the export stands that the parts are waited for from, in a sentence
     export_failed: bool = False  # it needs a person
+    hazard: str | None = None  # what of the target's settings could undo the move, and what mends it
 
 
 class Limits(NamedTuple):
@@ -66,7 +67,12 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
     """All that must hold before readers may switch, each with what it waits for."""
     lag = lag_seconds(migration, seen)
     within = lag is not None and lag <= limits.max_lag_seconds
-    loading = [_backfill_complete(migration, seen), _letters_resolved(seen), _target_available(seen)]
+    loading = [
+        _backfill_complete(migration, seen),
+        _letters_resolved(seen),
+        _target_available(seen),
+        _target_safe(seen),
+    ]
     if migration.mode == "backfill":
         return loading
     # Causes before their effects: the first that fails is the sentence that people read.
@@ -112,6 +118,16 @@ def _target_available(seen: Observation) -> Condition:
         seen.trouble is None,
         "Writing" if seen.trouble is None else "Retrying",
         seen.trouble or "the target confirms writes",
+    )
+
+
+def _target_safe(seen: Observation) -> Condition:
+    """Deletions are kept by the target's settings, and somebody may alter those while the move runs."""
+    return Condition(
+        "TargetSafe",
+        seen.hazard is None,
+        "SettingsHold" if seen.hazard is None else "SettingsAltered",
+        seen.hazard or "no setting of the target endangers the move",
     )
 
 

@@ -95,10 +95,13 @@ def retry_letters(
     table: TableOption = None,
 ) -> None:
     """Apply refused changes again, after the target was changed. Exit code 3 when one is refused again."""
+    from daemon.completion import refuse_if_begun
+
     known = _known(config, table)
     refused: list[str] = []
 
     def act() -> None:
+        refuse_if_begun(known.control)
         sink = known.sink(may_create=False)
         sink.open()
         try:

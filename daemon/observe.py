@@ -12,6 +12,7 @@ from daemon.dead_letter import LETTERS, DeadLetter
 from daemon.phase import Phase
 from daemon.prove import Prover, Seen
 from daemon.source import shards
+from daemon.target_settings import Guard
 
 # Large exports have thousands of parts: read their records so often that it costs next to nothing.
 RECORDS_PER_SECOND = 500
@@ -31,10 +32,11 @@ class Look(NamedTuple):
 class Observer:
     """Looks, for one generation of a migration. Its methods raise ClientError, BotoCoreError, CheckFailed."""
 
-    def __init__(self, known: Parts, migration: Migration) -> None:
+    def __init__(self, known: Parts, migration: Migration, guard: Guard) -> None:
         self._parts = known
         self._control = known.control
         self._clock = known.clock
+        self._guard = guard
         self.generation = migration.generation
         self._prover: Prover | None = None
         self._beat_at = float("-inf")
@@ -136,6 +138,7 @@ class Observer:
             skipped=sum(part.skipped for part in parts),
             bytes_read=sum(part.bytes_read for part in parts),
             estimated=not all(part.counted or part.done for part in parts),
+            hazard=self._guard.hazard(),
         )
 
     def _with_export(self, seen: Observation) -> Observation:

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import anchor, beside, cutover, exporting, gap
+from daemon import anchor, beside, completion, cutover, exporting, gap
 from daemon.app import Parts
 from daemon.control import Conflict, Control, Migration
 from daemon.cutover import Limits
@@ -21,6 +21,7 @@ from daemon.preflight import CheckFailed
 from daemon.processes import Processes
 from daemon.signal.document import Document, Paused, Progress, Tail, document
 from daemon.supervise import Kept, Process
+from daemon.target_settings import LOOK_SECONDS, Guard
 
 log = structlog.get_logger()
 
@@ -60,6 +61,8 @@ class Service:
         self._restarts = 0  # of the KCL, in generations that a resync has put an end to
         self._letters = processes.beside("dead-letters", self._settle_letters, LETTERS_SECONDS)
         self._export = processes.beside("export", lambda: exporting.advance(known), exporting.poll_seconds(known))
+        self._guard = Guard(known)
+        self._guarding = processes.beside("target-settings", self._guard.look, LOOK_SECONDS)
         self._begin_generation(Migration())
 
     def _begin_generation(self, migration: Migration) -> None:
@@ -94,6 +97,7 @@ class Service:
         if self._config.tails and not self._is_begun():
             _ = self._parts.facts  # a stream that is lost later is a gap; one that is not there yet is a refusal
         self._control.create_table()
+        completion.refuse_if_begun(self._control)
 
     def _is_begun(self) -> bool:
         """False also while there is no control table."""
@@ -174,7 +178,8 @@ class Service:
 
     def _lead(self, migration: Migration, revision: int) -> None:
         if self._observer is None:
-            self._observer = Observer(self._parts, migration)
+            self._observer = Observer(self._parts, migration, self._guard)
+        self._guarding.start()
         look = self._observer.look(migration, settled=self._settling.done)
         if cutover.to_be_settled(migration, look.observation):
             self._settling.start()
@@ -211,6 +216,7 @@ class Service:
         """Another replica leads, and has workers of its own: show what it published."""
         self._stop_workers()
         self._observer = None
+        self._guard.forget()
         found = self._control.get("signal", Document)
         self.published = found[0] if found else None
         self._observed_at = self._clock.time()

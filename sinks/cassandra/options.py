@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sinks.cassandra.access_options import Secret, TlsOptions
 from sinks.cassandra.values import FORMS, Form, codec
@@ -61,6 +61,23 @@ class Ttl(BaseModel):
     )
 
 
+class CreateKeyspace(BaseModel):
+    """How the keyspace is made where it is missing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    replication: dict[str, str | int] = Field(
+        description="As in CREATE KEYSPACE: {class: NetworkTopologyStrategy, <data centre>: 3}.", min_length=1
+    )
+
+    @field_validator("replication")
+    @classmethod
+    def _with_a_class(cls, replication: dict[str, str | int]) -> dict[str, str | int]:
+        if "class" not in replication:
+            raise ValueError("needs a class, e.g. {class: NetworkTopologyStrategy, <data centre>: 3}")
+        return replication
+
+
 class CassandraOptions(BaseModel):
     """Where the CQL target is, and how to write to it."""
 
@@ -70,7 +87,10 @@ class CassandraOptions(BaseModel):
     contact_points: list[str] = Field(min_length=1, description="Nodes to ask first; the rest is discovered.")
     port: int = Field(default=9042, ge=1, le=65535)
     local_datacenter: str = Field(description="The data centre to write to, as `nodetool status` names it.")
-    keyspace: CqlName = Field(description="Must exist: its replication is yours to choose.")
+    keyspace: CqlName = Field(description="Must exist, or be described by create_keyspace.")
+    create_keyspace: CreateKeyspace | None = Field(
+        default=None, description="Make the keyspace where it is missing: its replication is yours to choose."
+    )
     table: CqlName
     layout: Literal["document", "columns"] = Field(
         default="document",

@@ -4,7 +4,7 @@ Layout `document`: typed key columns, `attrs` (all other attributes as DynamoDB'
 Layout `columns`: the same, and a typed column for each attribute that was chosen; `attrs` has the rest.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from sinks.cassandra.key_columns import KeyColumns
@@ -113,7 +113,6 @@ def differences(table: Any, options: CassandraOptions, keys: KeySchema) -> Itera
             yield f"column {name!r} is missing: ALTER TABLE {qualified(options)} ADD {quoted(name)} {kind}"
         elif column.cql_type != kind:
             yield f"column {name!r} is {column.cql_type}, not {kind}: {_mend(name, options)}"
-    yield from _unsafe_settings(table.options, options)
 
 
 def _mend(name: str, options: CassandraOptions) -> str:
@@ -121,20 +120,3 @@ def _mend(name: str, options: CassandraOptions) -> str:
     if name in typed_columns(options):
         return "set another `column` or the type that it has under target.columns, or create the table anew"
     return "create the table anew under another name"
-
-
-def _unsafe_settings(settings: Mapping[str, Any], options: CassandraOptions) -> Iterator[str]:
-    """Settings under which a deleted row could come back, or a live one vanish (facts/cassandra: Purge)."""
-    grace_seconds = int(settings.get("gc_grace_seconds", 864000))
-    wanted_seconds = int(options.gc_grace_days_min * 86400)
-    if grace_seconds < wanted_seconds:
-        yield (
-            f"gc_grace_seconds is {grace_seconds}: tombstones could be purged before an older backfill row "
-            f"arrives, and the row would be back. "
-            f"ALTER TABLE {qualified(options)} WITH gc_grace_seconds = {wanted_seconds}"
-        )
-    if int(settings.get("default_time_to_live", 0)):
-        yield (
-            "default_time_to_live is set: moved rows would vanish. "
-            f"ALTER TABLE {qualified(options)} WITH default_time_to_live = 0"
-        )

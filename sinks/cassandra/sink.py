@@ -7,9 +7,10 @@ user timestamps there.
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sinks.cassandra import access, handshake, schema
+from sinks.cassandra import access, handshake, provision, schema
 from sinks.cassandra.driver import (
     EXEC_PROFILE_DEFAULT,
     BoundStatement,
@@ -31,9 +32,11 @@ from sinks.cassandra.lane.lane import LaneTransport, Limits
 from sinks.cassandra.lane.ring import watched
 from sinks.cassandra.layout import DocumentLayout, Layout, Mutation
 from sinks.cassandra.options import CassandraOptions
+from sinks.cassandra.provision import Node, Target
 from sinks.cassandra.transport import StockTransport, Transport
 from sinks.change import Change, Key, KeySchema, newest
-from sinks.sink import Rejection, SinkError, SinkMisconfigured, SinkUnavailable, Stored, TargetMissing
+from sinks.provision import SchemaStep, SourceTable
+from sinks.sink import Rejection, SinkError, SinkMisconfigured, SinkUnavailable, Stored
 
 PAGE_ROWS = 5000
 RECONNECT_SECONDS = 2.0
@@ -156,6 +159,30 @@ class CassandraSink:
             if state is None:
                 return
 
+    def ddl(self, source: SourceTable) -> Sequence[SchemaStep]:
+        """As Described: needs no cluster."""
+        return provision.ddl(self._options, self._keys, source)
+
+    def schema_steps(self, source: SourceTable) -> Sequence[SchemaStep]:
+        """As Provisioned."""
+        with self._asked() as target:
+            return target.steps(source)
+
+    def apply_schema(self, steps: Sequence[SchemaStep]) -> None:
+        """As Provisioned."""
+        with self._asked() as target:
+            target.apply(steps)
+
+    def hazards(self) -> Sequence[SchemaStep]:
+        """As Guarded."""
+        with self._asked() as target:
+            return target.hazards()
+
+    def restore(self, before: Mapping[str, str], told: Callable[[str], None]) -> None:
+        """As Guarded."""
+        with self._asked() as target:
+            target.restore(before, told)
+
     def close(self) -> None:
         """Close the connections."""
         if self._transport is not None:
@@ -214,37 +241,23 @@ class CassandraSink:
         )
 
     def _check_table(self, *, may_create: bool) -> None:
-        options, metadata = self._options, self._metadata()
-        keyspace = metadata.keyspaces.get(options.keyspace)
-        if keyspace is None:
-            raise SinkMisconfigured(
-                f"keyspace {options.keyspace!r} does not exist: CREATE KEYSPACE {schema.quoted(options.keyspace)} "
-                "WITH replication = {'class': 'NetworkTopologyStrategy', '<data centre>': 3}"
-            )
-        if options.table not in keyspace.tables:
-            self._create_table(may_create=may_create)
-            keyspace = self._metadata().keyspaces[options.keyspace]
-        faults = list(schema.differences(keyspace.tables[options.table], options, self._keys))
-        if faults:
-            raise SinkMisconfigured(f"table {schema.qualified(options)} cannot take the move: " + "; ".join(faults))
+        self._target().ready(may_create=may_create)
 
-    def _create_table(self, *, may_create: bool) -> None:
-        statement = schema.create_statement(self._options, self._keys)
-        if not may_create:
-            raise TargetMissing(
-                f"table {schema.qualified(self._options)} does not exist. "
-                f"Set target.create_table: true, or create it:\n{statement}"
-            )
-        try:
-            self._active().execute(statement)
-        except Exception as error:
-            raise as_sink_error(error) from error
-
-    def _metadata(self) -> Any:
-        self._active()
+    def _target(self) -> Target:
+        session = self._active()
         assert self._cluster is not None  # noqa: S101  a session has its cluster
-        self._cluster.refresh_schema_metadata()
-        return self._cluster.metadata
+        return Target(Node(session, self._cluster), self._options, self._keys)
+
+    @contextmanager
+    def _asked(self) -> Iterator[Target]:
+        """The target's schema, over a connection of its own where the sink is not open."""
+        was_open = self._session is not None
+        self._session = self._session or self._connect()
+        try:
+            yield self._target()
+        finally:
+            if not was_open:
+                self.close()
 
     def _prepare(self, statement: str) -> Any:
         try:

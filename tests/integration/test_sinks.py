@@ -66,7 +66,7 @@ class TestCassandra(EverySink):
         return build
 
     def test_a_keyspace_that_does_not_exist_is_named_with_its_statement(self, build):
-        with pytest.raises(SinkMisconfigured, match='CREATE KEYSPACE "nowhere"'):
+        with pytest.raises(SinkMisconfigured, match='CREATE KEYSPACE IF NOT EXISTS "nowhere"'):
             build("t", TEXT_KEYS, keyspace="nowhere").open()
 
     def test_a_missing_table_is_named_with_its_ddl_unless_it_may_be_created(self, build):

@@ -40,6 +40,7 @@ def test_readers_may_switch_only_after_lag_has_held_long_enough():
         ({"applied_through": None}, "LagProven"),
         ({"applied_through": 900.0}, "CaughtUp"),
         ({"trouble": "no node answers"}, "TargetAvailable"),
+        ({"hazard": "gc_grace_seconds is 0"}, "TargetSafe"),
         ({"dead_letter": "one waits"}, "DeadLettersResolved"),
     ],
 )
@@ -113,6 +114,7 @@ def test_a_backfill_without_a_tail_ends_loaded_and_never_says_that_readers_may_s
         "BackfillComplete",
         "DeadLettersResolved",
         "TargetAvailable",
+        "TargetSafe",
     ]
 
 

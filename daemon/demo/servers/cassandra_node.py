@@ -159,6 +159,7 @@ class CassandraNode:
             "start_native_transport": True,
             "auto_snapshot": False,
             "auto_bootstrap": False,
+            "materialized_views_enabled": True,
             "memtable_heap_space": "128MiB",
             "memtable_offheap_space": "128MiB",
             "concurrent_writes": 16,
