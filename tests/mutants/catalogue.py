@@ -9,5 +9,21 @@ from mutants.order import ORDER, REFUSALS
 from mutants.proof import GAPS, PROOF
 from mutants.review import REVIEW
 from mutants.scan import SCAN
+from mutants.target import TARGET
 
-MUTANTS = (*ORDER, *REFUSALS, *SINKS, *LOAD, *PROOF, *GAPS, *STATE, *EXPORTS, *FOREIGN, *SCAN, *ACCESS, *JSONL, *REVIEW)
+MUTANTS = (
+    *ORDER,
+    *REFUSALS,
+    *SINKS,
+    *LOAD,
+    *PROOF,
+    *GAPS,
+    *STATE,
+    *EXPORTS,
+    *FOREIGN,
+    *SCAN,
+    *ACCESS,
+    *JSONL,
+    *REVIEW,
+    *TARGET,
+)
