@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sinks import access
 from sinks.change import KeySchema
 from sinks.dynamodb import alternator
-from sinks.dynamodb.command import command, requested
+from sinks.dynamodb.command import command, requested, waiting
 from sinks.dynamodb.differences import differences, tag_differences
 from sinks.dynamodb.errors import as_sink_error, code_of, is_rejection
 from sinks.dynamodb.not_copied import not_copied
@@ -29,6 +29,8 @@ POLL_SECONDS = 2.0
 TOLD_SECONDS = 20.0
 # An index over many rows may take longer: then a rerun goes on waiting.
 WAIT_SECONDS_MAX = 3600.0
+
+NEVER_READY = ("INACCESSIBLE_ENCRYPTION_CREDENTIALS", "ARCHIVING", "ARCHIVED", "REPLICATION_NOT_AUTHORIZED")
 
 Told = Callable[[str], None]
 
@@ -67,7 +69,7 @@ def steps_of(options: DynamoDbOptions, source: SourceTable) -> list[SchemaStep]:
 def apply_steps(options: DynamoDbOptions, steps: Sequence[SchemaStep], told: Told) -> None:
     """As apply_schema, with a client of its own."""
     with closing(client_of(options)) as client:
-        apply_schema(options, steps, client, told)
+        apply_schema(steps, client, told)
 
 
 def schema_steps(
@@ -83,8 +85,15 @@ def schema_steps(
     return [*steps, *not_copied(source, options, account)]
 
 
+def every_step(options: DynamoDbOptions, source: SourceTable) -> list[SchemaStep]:
+    """Every step to a copy of the source, as if nothing were there; the target is not asked."""
+    account = account_of(options)
+    request = wanted(source, options, account)
+    made = [SchemaStep(command(options, "CreateTable", request), _creates(request, source))]
+    return [*made, _of_tombstones(options, source), *not_copied(source, options, account)]
+
+
 def apply_schema(
-    options: DynamoDbOptions,
     steps: Sequence[SchemaStep],
     client: Any,
     told: Told = lambda _: None,
@@ -92,14 +101,12 @@ def apply_schema(
 ) -> None:
     """As Provisioned.apply_schema; `told` hears of each step and of the waiting. Raises as that does.
 
-    Waits also where there is nothing to do: what an interrupted run has begun must be in force when this returns.
+    What an interrupted run has begun is waited for as well.
     """
     try:
         for step in steps:
             if not step.by_hand:
                 _do(step, client, told, sleep)
-        for table in (options.table, options.tombstones):
-            _wait(client, table, told, sleep)
     except (ClientError, BotoCoreError) as error:
         raise as_sink_error(error) from error
 
@@ -113,6 +120,7 @@ def _target(
         return
     alternator.agrees(options, found)
     _same_key(found, schema_of(source.table), options.table)
+    yield from _begun(options, found)
     yield from differences(request, found, options)
     if "TableArn" in found:
         yield from _tags(client, options, request, found["TableArn"])
@@ -133,12 +141,24 @@ def _tombstones(client: Any, options: DynamoDbOptions, source: SourceTable) -> I
     found = described(client, options.tombstones)
     if found is not None:
         _same_key(found, schema_of(source.table), options.tombstones)
+        yield from _begun(options, found)
         return
-    yield SchemaStep(
+    yield _of_tombstones(options, source)
+
+
+def _of_tombstones(options: DynamoDbOptions, source: SourceTable) -> SchemaStep:
+    return SchemaStep(
         command(options, "CreateTable", tombstones(source, options)),
         "remembers deletions during the move: on demand, with nothing of the source's settings; "
         "`moveout complete` deletes it",
     )
+
+
+def _begun(options: DynamoDbOptions, found: Mapping[str, Any]) -> Iterator[SchemaStep]:
+    """What an interrupted run has asked for, and what is not in force yet."""
+    state = _unready(found, None)
+    if state is not None:
+        yield SchemaStep(waiting(options, found["TableName"]), f"waits for {state}")
 
 
 def _creates(request: Mapping[str, Any], source: SourceTable) -> str:
@@ -167,6 +187,8 @@ def _same_key(found: Mapping[str, Any], keys: KeySchema, table: str) -> None:
 def _do(step: SchemaStep, client: Any, told: Told, sleep: Callable[[float], None]) -> None:
     method, arguments = requested(step.statement)
     _wait(client, arguments["TableName"], told, sleep)  # AWS changes one index at a time
+    if method == "wait":
+        return
     told(f"{method} {arguments['TableName']}")
     try:
         getattr(client, method)(**arguments)
@@ -201,6 +223,11 @@ def _unready(table: Mapping[str, Any] | None, made: str | None) -> str | None:
     """What is not ACTIVE yet. A table that was made a moment ago may not be told of yet."""
     if table is None:
         return f"table {made}, which is not told of yet" if made else None
+    if table.get("TableStatus") in NEVER_READY:
+        raise SinkMisconfigured(
+            f"table {table['TableName']} is {table['TableStatus']}, which nobody's waiting cures: see its key and its "
+            "replicas in the console"
+        )
     if table.get("TableStatus", "ACTIVE") != "ACTIVE":
         return f"table {table['TableName']}, which is {table['TableStatus']}"
     for index in table.get("GlobalSecondaryIndexes", ()):

@@ -15,10 +15,19 @@ INPUT = "--cli-input-json"
 
 def command(options: DynamoDbOptions, operation: str, request: Mapping[str, Any]) -> str:
     """`aws dynamodb create-table --region … --cli-input-json '{…}'` for the operation `CreateTable`, on the target."""
-    words = ["aws", "dynamodb", re.sub(r"(?<!^)(?=[A-Z])", "-", operation).lower(), "--region", options.region]
-    if options.endpoint_url is not None:
-        words += ["--endpoint-url", options.endpoint_url]
-    return shlex.join([*words, INPUT, msgspec.json.encode(request).decode()])
+    verb = re.sub(r"(?<!^)(?=[A-Z])", "-", operation).lower()
+    return shlex.join(["aws", "dynamodb", verb, *_at(options), INPUT, msgspec.json.encode(request).decode()])
+
+
+def waiting(options: DynamoDbOptions, table: str) -> str:
+    """The command that waits until a table is ACTIVE; `requested` makes `wait` of it."""
+    request = msgspec.json.encode({"TableName": table}).decode()
+    return shlex.join(["aws", "dynamodb", "wait", "table-exists", *_at(options), INPUT, request])
+
+
+def _at(options: DynamoDbOptions) -> list[str]:
+    endpoint = [] if options.endpoint_url is None else ["--endpoint-url", options.endpoint_url]
+    return ["--region", options.region, *endpoint]
 
 
 def requested(statement: str) -> tuple[str, dict[str, Any]]:

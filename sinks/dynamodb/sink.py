@@ -131,6 +131,12 @@ class DynamoDbSink:
 
         return clone.steps_of(self._options, source)
 
+    def ddl(self, source: SourceTable) -> Sequence[SchemaStep]:
+        """Every step, as if nothing were there: as Described says."""
+        from sinks.dynamodb import clone
+
+        return clone.every_step(self._options, source)
+
     def apply_schema(self, steps: Sequence[SchemaStep], told: Callable[[str], None] = lambda _: None) -> None:
         """Do them, and wait: as Provisioned says. `told` hears of the waiting."""
         from sinks.dynamodb import clone

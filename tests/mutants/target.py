@@ -80,4 +80,12 @@ TARGET = (
         "    if unlike is not None and not table:",
         COMPLETED,
     ),
+    Mutant(
+        "an index is no limit",
+        "the table is told to be fast enough, and an index of ten units throttles it",
+        "daemon/warm.py",
+        "min(_limits(table))",
+        "next(_limits(table))",
+        "tests/unit/test_warm.py",
+    ),
 )

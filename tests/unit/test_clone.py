@@ -5,7 +5,7 @@ import json
 import pytest
 from table_service import TableService, refused
 
-from sinks.dynamodb.clone import apply_schema, schema_steps
+from sinks.dynamodb.clone import apply_schema, every_step, schema_steps
 from sinks.dynamodb.command import requested
 from sinks.dynamodb.not_copied import not_copied
 from sinks.dynamodb.options import DynamoDbOptions
@@ -92,7 +92,7 @@ def by_hand(found):
 def applied(service, given=None, **changes):
     waits = []
     told = []
-    apply_schema(options(), steps(service, given, **changes), service, told.append, waits.append)
+    apply_schema(steps(service, given, **changes), service, told.append, waits.append)
     return told, waits
 
 
@@ -174,9 +174,13 @@ def test_it_returns_when_all_is_active_and_tells_what_it_waits_for(service):
 
 
 def test_a_rerun_waits_for_what_an_interrupted_run_has_begun(service):
-    service.create_table(**requested(steps(service)[0].statement)[1])
     applied(service)
+    service.tables["moved"] |= {"TableStatus": "CREATING", "left": 3}
+    (step,) = automatic(steps(service))
+    assert step.statement.startswith("aws dynamodb wait table-exists --region eu-west-1")
+    apply_schema([step], service, sleep=lambda _: None)
     assert service.tables["moved"]["TableStatus"] == "ACTIVE"
+    assert automatic(steps(service)) == []
 
 
 def test_a_table_that_is_not_told_of_yet_is_waited_for():
@@ -282,7 +286,7 @@ def test_a_table_that_another_run_has_just_created_is_no_failure(service):
     service.refusals = [refused("ResourceInUseException")]
     found = [step for step in steps(service) if "tombstones" in step.statement]
     with pytest.raises(SinkUnavailable, match="not told of yet"):  # and is waited for
-        apply_schema(options(), found, service, sleep=lambda _: None)
+        apply_schema(found, service, sleep=lambda _: None)
 
 
 def test_a_refused_step_stops_and_shows_its_command(service):
@@ -300,7 +304,7 @@ def test_a_missing_right_is_for_a_person(service):
 def test_only_our_own_statements_are_run(service):
     foreign = SchemaStep("aws s3 rm s3://b --recursive", "a trap")
     with pytest.raises(SinkMisconfigured, match="not a statement"):
-        apply_schema(options(), [foreign], service)
+        apply_schema([foreign], service)
 
 
 def test_on_alternator_nothing_is_asked_for_that_it_lacks(service):
@@ -310,3 +314,15 @@ def test_on_alternator_nothing_is_asked_for_that_it_lacks(service):
     assert not {"SSESpecification", "TableClass", "DeletionProtectionEnabled", "WarmThroughput"} & request.keys()
     assert [step.statement.split()[2] for step in by_hand(found)] == ["update-time-to-live"]
     assert "--endpoint-url http://scylla:8000" in found[0].statement
+
+
+def test_every_step_is_told_without_a_target():
+    there = TableService()
+    told = every_step(options(endpoint_url="http://127.0.0.1:1"), source())
+    assert [step.why for step in told] == [step.why for step in steps(there, account=None)]
+
+
+def test_a_table_that_never_gets_ready_is_not_waited_for(service):
+    service.tables["moved"] = {**SOURCE, "TableName": "moved", "TableStatus": "INACCESSIBLE_ENCRYPTION_CREDENTIALS"}
+    with pytest.raises(SinkMisconfigured, match="nobody's waiting cures"):
+        steps(service)
