@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from daemon import warm
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Settings
@@ -50,6 +51,7 @@ class Basis(msgspec.Struct, frozen=True):
     size_bytes: int | None = None  # as DynamoDB counts them; of files, as stored
     source: str = ""
     table: Mapping[str, Any] | None = None  # as DescribeTable tells it
+    target: Mapping[str, Any] | None = None  # so too; None: there is none yet, or it is no DynamoDB table
     shards: int | None = None  # open ones of the stream
     to_be_exported: bool = False  # an export is still to be paid for
 
@@ -138,7 +140,11 @@ def _scan_time(config: Config, basis: Basis, units: float) -> Figure:
 def _writing(config: Config, basis: Basis) -> Iterator[Figure]:
     target = config.target
     if isinstance(target, DynamoDbOptions):
-        yield _write_units(target, basis)
+        yield (units := _write_units(target, basis))
+        if target.flavor == "dynamodb" and units.value_max is not None:
+            yield Figure(
+                "target capacity", *warm.advice(target, basis.target, units.value_max, _needed(config, basis, units))
+            )
         return
     into, each = ("lines", "a line") if isinstance(target, JsonlOptions) else ("rows", "a row")
     if basis.items is None or basis.size_bytes is None:
@@ -148,6 +154,14 @@ def _writing(config: Config, basis: Basis) -> Iterator[Figure]:
     told = f"{basis.items:,} {into}, more than {_sized(basis.size_bytes)}{times}"
     source = f"one item is {each} in typed JSON, which is larger than DynamoDB's count: each value carries its type"
     yield Figure("written", told, source, basis.items, unit=into)
+
+
+def _needed(config: Config, basis: Basis, units: Figure) -> float | None:
+    """Write units per second at the configured rate, where there is one."""
+    rate = config.backfill.items_per_second
+    if rate is None or not basis.items or units.value_max is None:
+        return None
+    return rate * units.value_max / basis.items
 
 
 def _write_units(target: DynamoDbOptions, basis: Basis) -> Figure:
@@ -208,7 +222,7 @@ def gather(known: Parts) -> Basis:
     table = _described(known)
     shards = _open_shards(known)
     found = _counted(known, table)
-    return msgspec.structs.replace(found, table=table, shards=shards)
+    return msgspec.structs.replace(found, table=table, shards=shards, target=warm.target_table(known.config))
 
 
 def _counted(known: Parts, table: Mapping[str, Any] | None) -> Basis:

@@ -34,7 +34,7 @@ def _places(config: Config) -> dict[str, Place]:
 
 def _alike(place: Place) -> object:
     """Equal for places that one look speaks for: without a role all have moveout's own credentials."""
-    return place.access if place.access.role_arn else _askable(place)
+    return place.access if place.access.role_arn or place.access.profile else _askable(place)
 
 
 def _askable(place: Place) -> bool:

@@ -39,10 +39,13 @@ class Access(NamedTuple):
     external_id: str | None = None
     sts_endpoint_url: str | None = None
     session_name: str = "moveout"  # what CloudTrail shows
+    profile: str | None = None  # of the shared credentials file, instead of moveout's own
 
     @property
     def who(self) -> str:
         """As a message names it."""
+        if self.profile is not None:
+            return f"the profile {self.profile!r} of the {self.side}"
         return f"the role {self.role_arn} of the {self.side}" if self.role_arn else f"{OWN}, for the {self.side}"
 
 
@@ -73,10 +76,15 @@ def session(access: Access) -> Any:
     """A botocore session whose credentials are this side's. Nothing is asked yet.
 
     Not boto3's: of that nothing is used here, and its own modules (s3transfer, resources) are 3 MiB.
+    Raises NoCredentials for a profile that does not exist.
     """
     made = _own_session()
     if access.role_arn is not None:
         made.register_component("credential_provider", _RoleProvider(access))
+    if access.profile is not None:
+        made.set_config_variable("profile", access.profile)
+        if access.profile not in made.available_profiles:
+            raise NoCredentials(message=f"there is no {access.who}: add it to the shared credentials file")
     return made
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 # AWS developer guide, "Naming rules": 3 to 255 of these characters.
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")]
@@ -34,7 +34,15 @@ class DynamoDbOptions(BaseModel):
     sts_endpoint_url: str | None = Field(default=None, description="Where role_arn is asked for. Default: AWS's own.")
     role_arn: RoleArn | None = Field(default=None, description="Role to take in the target's account.")
     external_id: ExternalIdOfRole = Field(default=None, description="What that role's trust policy asks for.")
-    create_table: bool = Field(default=False, description="Create the table when it is missing: keys only.")
+    profile: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Profile of the shared credentials file that the target's keys are in: Alternator's own.",
+    )
+    create_table: bool = Field(
+        default=False,
+        description="Create the table when it is missing: keys only, on demand. `moveout schema --apply` clones it.",
+    )
     version_attribute: str = Field(
         default="moveout:version",
         min_length=1,
@@ -45,6 +53,28 @@ class DynamoDbOptions(BaseModel):
     )
     concurrency: int = Field(default=16, ge=1, le=256, description="Requests in flight inside one batch.")
     request_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+    flavor: Literal["dynamodb", "alternator"] = Field(
+        default="dynamodb",
+        description="alternator: ScyllaDB's DynamoDB API at endpoint_url, which has no transactions.",
+    )
+    kms_key_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Key of a target that `moveout schema` creates, of its account and region. Default: the source's.",
+    )
+    complete_items_per_second: float = Field(
+        default=500, gt=0, description="How fast `moveout complete` takes the hidden attribute off."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "DynamoDbOptions":
+        if self.flavor == "alternator" and self.endpoint_url is None:
+            raise ValueError("flavor: alternator needs endpoint_url: the address of the ScyllaDB cluster")
+        if self.tombstones == self.table:
+            raise ValueError("tombstone_table is the target itself: name another table, or leave it out")
+        if self.profile is not None and self.role_arn is not None:
+            raise ValueError("give profile or role_arn, not both: a role is taken with moveout's own credentials")
+        return self
 
     @property
     def tombstones(self) -> str:

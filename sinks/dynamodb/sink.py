@@ -19,11 +19,13 @@ from sinks import access
 from sinks.access import Access
 from sinks.attributes import UnreadableItem
 from sinks.change import Change, Item, Key, KeySchema, newest
+from sinks.dynamodb import alternator
 from sinks.dynamodb.call import Calls
 from sinks.dynamodb.errors import as_sink_error, cancellation_codes, code_of, is_rejection
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.dynamodb.table import prepare
 from sinks.dynamodb.wire import key_json, key_of, version_and_item, versioned
+from sinks.provision import SchemaStep, SourceTable
 from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored
 
 CONDITION_FAILED = "ConditionalCheckFailed"
@@ -33,7 +35,13 @@ CONFLICTS_MAX = 20
 def access_of(options: DynamoDbOptions, session_name: str) -> Access:
     """Whose credentials the target is written with."""
     return Access(
-        "target", options.region, options.role_arn, options.external_id, options.sts_endpoint_url, session_name
+        "target",
+        options.region,
+        options.role_arn,
+        options.external_id,
+        options.sts_endpoint_url,
+        session_name,
+        options.profile,
     )
 
 
@@ -77,7 +85,10 @@ class DynamoDbSink:
 
     def open(self) -> None:
         """Connect, check both tables, create what is missing."""
-        self._calls, self._pool = self._connect(self._options, self._keys)
+        try:
+            self._calls, self._pool = self._connect(self._options, self._keys)
+        except BotoCoreError as error:  # a profile that does not exist
+            raise as_sink_error(error) from error
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """One conditional write per key; transactions where an item appears or disappears."""
@@ -113,6 +124,30 @@ class DynamoDbSink:
         wanted = {"ProjectionExpression": projection, "ExpressionAttributeNames": names}
         for page in self._pages({"TableName": self._options.table, "ConsistentRead": True, **wanted}):
             yield [(key_of(self._keys, item), int(item[names["#v"]]["N"])) for item in page if names["#v"] in item]
+
+    def schema_steps(self, source: SourceTable) -> Sequence[SchemaStep]:
+        """The steps to a copy of the source: as Provisioned says."""
+        from sinks.dynamodb import clone
+
+        return clone.steps_of(self._options, source)
+
+    def ddl(self, source: SourceTable) -> Sequence[SchemaStep]:
+        """Every step, as if nothing were there: as Described says."""
+        from sinks.dynamodb import clone
+
+        return clone.every_step(self._options, source)
+
+    def apply_schema(self, steps: Sequence[SchemaStep], told: Callable[[str], None] = lambda _: None) -> None:
+        """Do them, and wait: as Provisioned says. `told` hears of the waiting."""
+        from sinks.dynamodb import clone
+
+        clone.apply_steps(self._options, steps, told)
+
+    def complete(self, told: Callable[[str], None]) -> None:
+        """Take the hidden attribute off and delete the tombstones: as Completable says."""
+        from sinks.dynamodb import complete
+
+        complete.complete_target(self._options, self._keys, told)
 
     def close(self) -> None:
         """Wait for what is in flight and drop the connections."""
@@ -158,6 +193,9 @@ class DynamoDbSink:
             raise as_sink_error(error) from error
 
     def _apply_one(self, change: Change) -> None:
+        if self._options.flavor == "alternator":
+            alternator.apply_one(self._call, self._options, self._keys, change)
+            return
         (self._delete if change.item is None else self._put)(change)
 
     def _load_one(self, change: Change) -> None:

@@ -1,10 +1,12 @@
 """The target table and the table of tombstones beside it: do they exist, can they take the move?"""
 
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sinks.change import KeyAttribute, KeySchema
+from sinks.dynamodb.alternator import agrees
 from sinks.dynamodb.errors import as_sink_error, code_of
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.sink import SinkMisconfigured, TargetMissing
@@ -19,31 +21,38 @@ def prepare(client: Any, options: DynamoDbOptions, keys: KeySchema) -> None:
 
 
 def _prepare(client: Any, options: DynamoDbOptions, keys: KeySchema) -> None:
-    found = key_schema(client, options.table)
+    found = described(client, options.table)
+    agrees(options, found)
     if found is None:
         if not options.create_table:
             raise TargetMissing(
                 f"target table {options.table!r} does not exist in {options.region}. "
-                "Create it, or set target.create_table: true"
+                "`moveout schema --apply` creates it as the source is; or set target.create_table: true"
             )
         _create(client, options.table, keys)
-    elif found != keys:
+    elif schema_of(found) != keys:
         raise SinkMisconfigured(
-            f"target table {options.table!r} has the key {found}, the source has {keys}: name a table of the same key"
+            f"target table {options.table!r} has the key {schema_of(found)}, the source has {keys}: "
+            "name a table of the same key"
         )
     _only_ours(client, options)
-    if key_schema(client, options.tombstones) is None:
+    if described(client, options.tombstones) is None:
         _create(client, options.tombstones, keys)
 
 
-def key_schema(client: Any, table: str) -> KeySchema | None:
-    """The key of a table, or None when there is no such table. Raises ClientError, BotoCoreError."""
+def described(client: Any, table: str) -> dict[str, Any] | None:
+    """The table's description, None where there is none. Raises ClientError, BotoCoreError."""
     try:
-        description = client.describe_table(TableName=table)["Table"]
+        found: dict[str, Any] = client.describe_table(TableName=table)["Table"]
     except ClientError as error:
         if code_of(error) == "ResourceNotFoundException":
             return None
         raise
+    return found
+
+
+def schema_of(description: Mapping[str, Any]) -> KeySchema:
+    """The key of a described table."""
     types = {a["AttributeName"]: a["AttributeType"] for a in description["AttributeDefinitions"]}
     roles = {k["KeyType"]: k["AttributeName"] for k in description["KeySchema"]}
     parts = {role: KeyAttribute(name, types[name]) for role, name in roles.items()}

@@ -251,6 +251,27 @@ class TestDynamoDb(EverySink):
             sink.open()
 
 
+class TestAlternatorsWay(EverySink):
+    """The steps without transactions, on DynamoDB Local: no ScyllaDB is here."""
+
+    @pytest.fixture
+    def build(self, dynamodb):
+        def build(table, keys, **options):
+            settings = {"table": table, "create_table": True, "endpoint_url": dynamodb.endpoint_url, **options}
+            return DynamoDbSink(
+                DynamoDbOptions(kind="dynamodb", region="us-east-1", flavor="alternator", **settings), keys
+            )
+
+        return build
+
+    def test_an_item_of_the_application_is_left_alone(self, make_sink, client):
+        sink = make_sink(TEXT_KEYS)
+        own = {"customer": {"S": KEY.partition}, "order": {"S": KEY.sort}}
+        client.put_item(TableName=sink._options.table, Item=own)
+        apply(sink, put(KEY, 100, a="x"), deleted(KEY, 200))
+        assert client.get_item(TableName=sink._options.table, Key=own)["Item"] == own
+
+
 class UnversionedCassandra(CassandraSink):
     """Planted: rows are written as of now and not as of their version."""
 
