@@ -95,10 +95,15 @@ def retry_letters(
     table: TableOption = None,
 ) -> None:
     """Apply refused changes again, after the target was changed. Exit code 3 when one is refused again."""
+    from daemon import ordered
+    from daemon.preflight import CheckFailed
+
     known = _known(config, table)
     refused: list[str] = []
 
     def act() -> None:
+        if ordered.is_ordered(known.config):
+            raise CheckFailed(ordered.no_retry())
         sink = known.sink(may_create=False)
         sink.open()
         try:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 # AWS developer guide, "Naming rules": 3 to 255 of these characters.
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")]
@@ -35,6 +35,11 @@ class DynamoDbOptions(BaseModel):
     role_arn: RoleArn | None = Field(default=None, description="Role to take in the target's account.")
     external_id: ExternalIdOfRole = Field(default=None, description="What that role's trust policy asks for.")
     create_table: bool = Field(default=False, description="Create the table when it is missing: keys only.")
+    mode: Literal["exact", "ordered"] = Field(
+        default="exact",
+        description="exact: any order, any number of times. ordered: half the cost, no hidden attribute, no second "
+        "table; backfill first, then the tail, and the verifier as safety net.",
+    )
     version_attribute: str = Field(
         default="moveout:version",
         min_length=1,
@@ -45,6 +50,21 @@ class DynamoDbOptions(BaseModel):
     )
     concurrency: int = Field(default=16, ge=1, le=256, description="Requests in flight inside one batch.")
     request_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+    transport: Literal["lane", "threads"] = Field(
+        default="lane", description="lane: our own sockets. threads: Python's HTTP client, at many times the CPU."
+    )
+    write_percent: float | None = Field(
+        default=None, gt=0, le=100, description="Of the table's write capacity, for the backfill. The tail is not held."
+    )
+    write_units_per_second: float | None = Field(
+        default=None, gt=0, description="Or: this many write units, all workers of the backfill together."
+    )
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "DynamoDbOptions":
+        if self.write_percent is not None and self.write_units_per_second is not None:
+            raise ValueError("give write_percent or write_units_per_second, not both")
+        return self
 
     @property
     def tombstones(self) -> str:
