@@ -60,7 +60,19 @@ def connected(options: DynamoDbOptions, keys: KeySchema, session_name: str = "mo
     Raises SinkMisconfigured, SinkUnavailable.
     """
     asker = access_of(options, session_name)
-    client = access.client(
+    client = _client(options, asker)
+    prepare(client, options, keys)
+    return _ways(options, asker, client, _capacity(client, options))
+
+
+def unchecked(options: DynamoDbOptions, keys: KeySchema) -> Connected:  # noqa: ARG001  as Connect
+    """As `connected`, but nothing is asked: for a server that only takes writes (tests/bench)."""
+    asker = access_of(options, "moveout")
+    return _ways(options, asker, _client(options, asker), Capacity(None, "not asked"))
+
+
+def _client(options: DynamoDbOptions, asker: Access) -> Any:
+    return access.client(
         asker,
         "dynamodb",
         options.region,
@@ -71,13 +83,15 @@ def connected(options: DynamoDbOptions, keys: KeySchema, session_name: str = "mo
             retries={"mode": "standard", "total_max_attempts": 4},
         ),
     )
-    prepare(client, options, keys)
+
+
+def _ways(options: DynamoDbOptions, asker: Access, client: Any, known: Capacity) -> Connected:
     explain = partial(access.advice, asker, "dynamodb", options.region)
     session = access.session(asker)
     calls = Calls(client, session, options.request_timeout_seconds, explain)
     pool = ThreadPoolExecutor(options.concurrency, thread_name_prefix="dynamodb-sink")
     exchange = Threads(calls, pool) if options.transport == "threads" else _lane(client, session, options, explain)
-    return Connected(calls, pool, exchange, _capacity(client, options))
+    return Connected(calls, pool, exchange, known)
 
 
 def _lane(client: Any, session: Any, options: DynamoDbOptions, explain: Callable[[str], str | None]) -> Lane:
