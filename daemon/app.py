@@ -12,6 +12,7 @@ from daemon.dead_letter import DeadLetters
 from daemon.letter_box import LetterBox, letter_box
 from daemon.preflight import SourceFacts, TableFacts
 from daemon.settings import LiveSettings
+from daemon.write_limit import write_limit
 from sinks import access
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import KeySchema
@@ -101,8 +102,11 @@ class Parts:
             now=self.clock.time,
         )
 
-    def sink(self, *, may_create: bool = True) -> Sink:
-        """A new sink on the target, not open yet. Raises SinkMisconfigured for one from outside that is none."""
+    def sink(self, *, may_create: bool = True, writers: int | None = None) -> Sink:
+        """A new sink on the target, not open yet. `writers`: it is held to its share of what a backfill may write.
+
+        Raises SinkMisconfigured for one from outside that is none.
+        """
         options = self.config.target
         if isinstance(options, CustomOptions):
             return loaded(options, self.keys)
@@ -118,10 +122,11 @@ class Parts:
             from sinks.cassandra.sink import CassandraSink
 
             return CassandraSink(options.model_copy(update={"create_table": create}), self.keys)
-        from sinks.dynamodb.sink import DynamoDbSink, connected
+        from sinks.dynamodb import target, throughput
 
-        connect = partial(connected, session_name=access.session_name(self.config.migration))
-        return DynamoDbSink(options.model_copy(update={"create_table": create}), self.keys, connect)
+        limit = throughput.no_limit if writers is None else partial(write_limit, self.settings, options, writers)
+        as_migration = partial(target.connected, session_name=access.session_name(self.config.migration))
+        return target.sink(options.model_copy(update={"create_table": create}), self.keys, as_migration, limit)
 
 
 def parts(config: Config) -> Parts:

@@ -59,7 +59,7 @@ def target(config: Config) -> Place | None:
     options = config.target
     if not isinstance(options, DynamoDbOptions):
         return None
-    from sinks.dynamodb.sink import access_of
+    from sinks.dynamodb.connect import access_of
 
     return Place(access_of(options, _name(config)), options.region, options.endpoint_url)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import files_plan, identities, preflight, scanning
+from daemon import files_plan, identities, ordered, preflight, scanning
 from daemon.app import Parts
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
@@ -56,8 +56,17 @@ def _backfill(known: Parts) -> str:
     if known.config.backfill.from_ == "files":
         return files_plan.told(known, made.parts)
     items = sum(part.items for part in made.parts)
+    _in_time(known, items)
     joins = "; it joins the stream without a hole" if known.config.tails else ""
     return f"{items:,} items in {len(made.parts):,} file(s){joins}"
+
+
+def _in_time(known: Parts, items: int) -> None:
+    """Raises CheckFailed where a tail that waits for the load would be trimmed first."""
+    rate = known.config.backfill.items_per_second
+    found = ordered.too_long(items, rate) if rate and known.config.tails and ordered.is_ordered(known.config) else None
+    if found is not None:
+        raise CheckFailed(found)
 
 
 def _target(known: Parts) -> str:

@@ -115,6 +115,13 @@ class Config(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _order_is_kept(self) -> "Config":
+        """Windows are loaded beside each other and over each other: only versions tell which row is newer."""
+        if isinstance(self.target, DynamoDbOptions) and self.target.mode == "ordered" and self.backfill.windows:
+            raise ValueError("backfill.windows need versions, and target.mode is ordered: set target.mode: exact")
+        return self
+
+    @model_validator(mode="after")
     def _lag_can_be_proven(self) -> "Config":
         """Lag is proven once per heartbeat: a limit below two of them would never hold."""
         if self.ready.max_lag_seconds < 2 * self.tail.heartbeat_seconds:

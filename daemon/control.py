@@ -117,6 +117,8 @@ class Settings(msgspec.Struct, frozen=True):
     items_per_second: float | None = None  # of the backfill, all workers together
     read_percent: float | None = None  # of the table's read capacity, for a scan
     read_units_per_second: float | None = None
+    write_percent: float | None = None  # of a DynamoDB target's write capacity, for the backfill
+    write_units_per_second: float | None = None
     backfill_paused: bool = False
     tail_paused: bool = False
 

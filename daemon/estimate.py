@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import warm
+from daemon import ordered, warm
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Settings
@@ -168,6 +168,8 @@ def _write_units(target: DynamoDbOptions, basis: Basis) -> Figure:
     """Each item is rounded up to whole units: between no rounding at all and one unit for each item."""
     if basis.items is None or basis.size_bytes is None:
         return _unknown("write units", basis.source)
+    if target.mode == "ordered":
+        return _batch_units(basis.items, basis.size_bytes)
     stored = basis.size_bytes + basis.items * (len(target.version_attribute.encode()) + VERSION_BYTES)
     whole = stored / WRITE_UNIT_BYTES
     low, high = max(float(basis.items), whole), whole + basis.items
@@ -179,6 +181,13 @@ def _write_units(target: DynamoDbOptions, basis: Basis) -> Figure:
     return Figure("write units", f"{low:,.0f} to {high:,.0f}", source, low, high, "write units")
 
 
+def _batch_units(items: int, size_bytes: int) -> Figure:
+    whole = size_bytes / WRITE_UNIT_BYTES
+    low, high = max(float(items), whole), whole + items
+    source = "batch writes, 1 unit for each KB of an item, rounded up; a deletion of the tail costs what it deletes"
+    return Figure("write units", f"{low:,.0f} to {high:,.0f}", source, low, high, "write units")
+
+
 def _time(config: Config, basis: Basis) -> Figure:
     """Of the load: the stream is followed meanwhile."""
     if basis.items is None:
@@ -187,11 +196,15 @@ def _time(config: Config, basis: Basis) -> Figure:
     if rate is not None:
         seconds = basis.items / rate
         told = f"{duration(seconds)} at {rate:,g} items/s"
+        late = ordered.too_long(basis.items, rate) if config.tails and ordered.is_ordered(config) else None
+        told = told if late is None else f"{told}: too long. {late}"
         return Figure(
             "load", told, "items / backfill.items_per_second, if the target takes them", seconds, unit="seconds"
         )
     needed = basis.items / DAY_SECONDS
     told = f"as fast as the target takes it; within 24 hours that is {_rate(needed)} items/s or more"
+    if config.tails and ordered.is_ordered(config):
+        told += " (needed: target.mode is ordered, so the tail waits for the load, and the stream holds 24 hours)"
     if isinstance(config.target, DynamoDbOptions):
         units = _write_units(config.target, basis)
         told += f", {_rate((units.value_max or 0) / DAY_SECONDS)} write units per second at most"

@@ -95,13 +95,17 @@ def retry_letters(
     table: TableOption = None,
 ) -> None:
     """Apply refused changes again, after the target was changed. Exit code 3 when one is refused again."""
+    from daemon import ordered
     from daemon.completion import refuse_if_begun
+    from daemon.preflight import CheckFailed
 
     known = _known(config, table)
     refused: list[str] = []
 
     def act() -> None:
         refuse_if_begun(known.control)
+        if ordered.is_ordered(known.config):
+            raise CheckFailed(ordered.no_retry())
         sink = known.sink(may_create=False)
         sink.open()
         try:

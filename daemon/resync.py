@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from daemon import preflight, scanning
+from daemon import ordered, preflight, scanning
 from daemon.anchor import reserve, write_generation
 from daemon.app import Parts
 from daemon.control import Control, Migration, Part, Proof, ShardState, Sweep, shards_of
@@ -59,6 +59,12 @@ def gapped(control: Control) -> Migration:
     return found[0]
 
 
+def _has_versions(known: Parts) -> None:
+    """Raises NotHealed where the target has none."""
+    if ordered.is_ordered(known.config):
+        raise NotHealed(ordered.no_resync())
+
+
 def complete_until(control: Control, migration: Migration) -> float:
     """Every write before this instant (epoch seconds) was applied, or was in an export."""
     proof = control.get("proof", Proof)
@@ -68,6 +74,7 @@ def complete_until(control: Control, migration: Migration) -> float:
 
 def by_full_export(known: Parts, manifest: str) -> Migration:
     """Load a new full export. Raises NotHealed, CheckFailed, ClientError, BotoCoreError."""
+    _has_versions(known)
     migration, facts = gapped(known.control), known.facts
     export = preflight.export(known.config, manifest, facts, known.s3, known.clock.time())
     floor = _floor(known.control, migration, known.clock.time())
@@ -82,6 +89,7 @@ def by_scan(known: Parts) -> Migration:
     deleted in the gap. All rows are read after this, and the stream is older (`scanning.begin`): so what a page lacks
     is in the stream.
     """
+    _has_versions(known)
     migration, facts = gapped(known.control), known.facts
     begun = scanning.begin(known)
     floor = _floor(known.control, migration, known.clock.time())
@@ -93,6 +101,7 @@ def by_scan(known: Parts) -> Migration:
 
 def by_windows(known: Parts, manifests: Sequence[str]) -> Migration:
     """Load incremental exports over the gap. Raises NotHealed, CheckFailed, ClientError, BotoCoreError."""
+    _has_versions(known)
     migration, facts = gapped(known.control), known.facts
     if not migration.settled:
         raise NotHealed(
@@ -203,6 +212,7 @@ def is_ghost(wanted: Sweep, in_source: Callable[[Key], bool], key: Key, version:
 
 def advice(known: Parts) -> str:
     """What happened, and the commands that heal it. Raises NotHealed, CheckFailed, ClientError, BotoCoreError."""
+    _has_versions(known)
     migration = gapped(known.control)
     arn = known.table.arn
     since = complete_until(known.control, migration) - known.config.backfill.clock_margin_seconds

@@ -15,8 +15,9 @@ from daemon.pace import Pace
 from daemon.preflight import CheckFailed
 from daemon.sections import Scan
 from daemon.source import scan
-from daemon.source.capacity import Allowed, Capacity, CapacityUnknown, allowed, of_table
+from daemon.source.capacity import Allowed, CapacityUnknown, allowed, of_table
 from daemon.source.scan import Scanner
+from sinks.dynamodb.capacity import Capacity
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import anchor, beside, completion, cutover, exporting, gap
+from daemon import anchor, beside, completion, cutover, exporting, gap, ordered
 from daemon.app import Parts
 from daemon.control import Conflict, Control, Migration
 from daemon.cutover import Limits
@@ -226,7 +226,8 @@ class Service:
         left = None
         if seen.stream is not None:
             left = gap.trims_in_seconds(migration, seen.stream, seen.states, seen.proof.applied_through, now)
-        return Paused(settings.backfill_paused, settings.tail_paused, None if left is None else round(left))
+        waits = ordered.waits(self._config, migration)
+        return Paused(settings.backfill_paused, settings.tail_paused, None if left is None else round(left), waits)
 
     def _tail(self, look: Look) -> Tail:
         seen = look.seen

@@ -19,6 +19,7 @@ from daemon.terminal import (
     out,
     refuse,
 )
+from sinks.dynamodb.options import DynamoDbOptions
 
 What = Literal["backfill", "tail", "all"]
 WhatArgument = Annotated[What, typer.Argument(help="backfill, tail or all")]
@@ -37,6 +38,8 @@ KEYS: Mapping[str, Key] = {
     "backfill.rate": Key("items_per_second", None, math.inf, "items per second"),
     "backfill.read_percent": Key("read_percent", "read_units_per_second", 100, "% of the table's read capacity"),
     "backfill.read_units": Key("read_units_per_second", "read_percent", math.inf, "read units per second"),
+    "target.write_percent": Key("write_percent", "write_units_per_second", 100, "% of the target's write capacity"),
+    "target.write_units": Key("write_units_per_second", "write_percent", math.inf, "write units per second"),
 }
 
 
@@ -48,8 +51,9 @@ def set_(
     """Change a limit while the move runs; every worker obeys within seconds, and after a restart too.
 
     Keys: backfill.rate (items per second), backfill.read_percent (of the table's read capacity, for a scan),
-    backfill.read_units (read units per second, for a scan), each for all workers together. VALUE is a number above 0,
-    or none: then the configuration holds again. To halt the backfill: moveout pause backfill.
+    backfill.read_units (read units per second, for a scan), target.write_percent (of a DynamoDB target's write
+    capacity), target.write_units (write units per second), each for all workers of the backfill together. VALUE is a
+    number above 0, or none: then the configuration holds again. To halt the backfill: moveout pause backfill.
     """
     try:
         changes = parsed(assignments)
@@ -148,14 +152,20 @@ def in_force(config: Config, settings: Settings) -> Table:
     table.add_row("migration", config.name)
     for name, key in KEYS.items():
         value, configured = getattr(settings, key.setting), _configured(config)[key.setting]
-        used = key.instead_of is None or config.backfill.from_ == "scan"
-        not_used = f"not used: it is for a scan, backfill.from is {config.backfill.from_}"
-        table.add_row(name, _in_force(key, value, configured, settings) if used else not_used)
+        table.add_row(name, _not_used(config, name) or _in_force(key, value, configured, settings))
     paused = [part for part in ("backfill", "tail") if getattr(settings, f"{part}_paused")]
     table.add_row("paused", ", ".join(paused) or "nothing")
     if settings.tail_paused:
         table.add_row("", "the stream forgets after 24 hours: `moveout status` tells how long is left")
     return table
+
+
+def _not_used(config: Config, name: str) -> str | None:
+    if name.startswith("target.") and not isinstance(config.target, DynamoDbOptions):
+        return f"not used: it is for a DynamoDB target, target.kind is {config.target.kind}"
+    if name.startswith("backfill.read") and config.backfill.from_ != "scan":
+        return f"not used: it is for a scan, backfill.from is {config.backfill.from_}"
+    return None
 
 
 def _configured(config: Config) -> Mapping[str, float | None]:
@@ -164,6 +174,8 @@ def _configured(config: Config) -> Mapping[str, float | None]:
         "items_per_second": backfill.items_per_second,
         "read_percent": backfill.scan.read_percent,
         "read_units_per_second": backfill.scan.read_units_per_second,
+        "write_percent": getattr(config.target, "write_percent", None),
+        "write_units_per_second": getattr(config.target, "write_units_per_second", None),
     }
 
 

@@ -74,7 +74,7 @@ def run(known: Parts, index: int, of: int) -> None:
     """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
     migration = _anchored(known)
     wanted = in_force(known, migration)
-    with reading(known, of) as sources, opened(known) as sink:
+    with reading(known, of) as sources, opened(known, of) as sink:
         pace = rows_pace(known, of)
         backfill.load_share(
             known.control,
@@ -93,7 +93,7 @@ def load(part: Part, config: Config) -> Part:
     The part, done. Raises as `run` does, and ExportUnusable.
     """
     known = parts(config)
-    with reading(known, 1) as sources, opened(known) as sink:
+    with reading(known, 1) as sources, opened(known, 1) as sink:
         return load_one(known, sink, part, lambda _: None, sources=sources)
 
 
@@ -146,9 +146,9 @@ def _sources(known: Parts) -> Sources:
 
 
 @contextmanager
-def opened(known: Parts) -> Iterator[Retrying]:
-    """A sink that waits for its target."""
-    sink = Retrying(known.sink(), on_trouble=_trouble, wanted=_wanted, sleep=known.clock.sleep)
+def opened(known: Parts, writers: int) -> Iterator[Retrying]:
+    """A sink that waits for its target, held to what one of so many writers may use of it."""
+    sink = Retrying(known.sink(writers=writers), on_trouble=_trouble, wanted=_wanted, sleep=known.clock.sleep)
     sink.open()
     try:
         yield sink

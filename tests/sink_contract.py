@@ -11,9 +11,9 @@ import pytest
 
 from sinks.attributes import encode_item
 from sinks.change import Change, Item, Key, KeyAttribute, KeySchema
-from sinks.sink import BulkLoad
+from sinks.sink import BulkLoad, Stored
 
-__all__ = ["SinkContract"]
+__all__ = ["OrderedContract", "SinkContract"]
 
 TEXT_KEYS = KeySchema(KeyAttribute("customer", "S"), KeyAttribute("order", "S"))
 NUMBER_KEYS = KeySchema(KeyAttribute("n", "N"), KeyAttribute("at", "N"))
@@ -172,3 +172,55 @@ class SinkContract:
         apply(make_sink(TEXT_KEYS), put(KEY, 1, a="x"))
         again = make_sink(TEXT_KEYS, fresh=False)
         assert held(again)[0] == 1
+
+
+class OrderedContract(SinkContract):
+    """As much of it as a sink without versions promises (DynamoDB, mode `ordered`): what arrives last is what is there.
+
+    The tests give it `Remembering`, for it tells no versions. What it does not promise:
+    """
+
+    test_an_older_put_changes_nothing = None
+    test_an_older_delete_changes_nothing = None
+    test_a_delete_removes_and_an_older_put_stays_away = None
+    test_a_delete_of_a_row_never_seen_is_remembered = None
+    test_versions_one_microsecond_apart_are_told_apart = None
+    test_every_order_of_delivery_with_a_duplicate_ends_in_the_last_state = None
+    test_opening_again_goes_on_with_the_same_table = None
+
+    def test_of_one_batch_the_newest_of_a_key_is_stored_whatever_its_place(self, sink):
+        assert list(sink.apply([put(KEY, 2, a="new"), put(KEY, 1, a="old")])) == []
+        assert sink.read([KEY])[KEY].item.attributes()["a"] == "new"
+
+    @pytest.mark.parametrize("begin", range(5))
+    def test_any_suffix_of_a_history_replayed_in_order_ends_in_the_last_state(self, sink, begin):
+        history = [put(KEY, 1, a="1"), deleted(KEY, 2), put(KEY, 3, b="2"), put(KEY, 4, c="3"), put(KEY, 5, d="4")]
+        apply(sink, *history, *history[begin:])
+        assert held(sink) == (5, {"customer": "alice", "order": "1", "d": "4"})
+
+    def test_a_deletion_replayed_after_its_key_is_gone_changes_nothing(self, sink):
+        apply(sink, put(KEY, 1), deleted(KEY, 2), deleted(KEY, 2))
+        assert held(sink) is None
+
+    def test_its_items_have_no_version(self, make_sink):
+        sink = make_sink(TEXT_KEYS)
+        apply(sink, put(KEY, 7, a="x"))
+        assert sink.inner.read([KEY])[KEY].version == 0
+        assert sink.inner.read([KEY])[KEY].item.attributes() == {"customer": "alice", "order": "1", "a": "x"}
+
+
+class Remembering:
+    """A sink that tells no versions, with those of what was applied last: so that one list of promises does for all."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self._versions = {}
+        self.open, self.close = inner.open, inner.close
+
+    def apply(self, changes):
+        found = self.inner.apply(changes)
+        self._versions.update({c.key: c.version for c in sorted(changes, key=lambda c: c.version)})
+        return found
+
+    def read(self, keys):
+        return {key: Stored(self._versions[key], one.item) for key, one in self.inner.read(keys).items()}

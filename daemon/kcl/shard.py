@@ -20,6 +20,7 @@ from daemon.config import Config
 from daemon.control import Conflict, Control, Migration, ShardState, shards_of
 from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
 from daemon.lineage import StateMissing, inherited, resumed
+from daemon.ordered import Hold
 from daemon.retry import Retrying
 from daemon.source import shards
 from daemon.source.stream import record_reader
@@ -84,6 +85,7 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         # The JVM may be gone while the target is away: then nobody waits for this batch any more.
         return os.getppid() == parent
 
+    waits = Hold(known, generation)
     sink = Retrying(known.sink(), on_trouble=trouble, wanted=wanted, sleep=known.clock.sleep)
     made = ShardProcessor(
         claim=lambda shard, sequence: claim(known, generation, shard, sequence),
@@ -93,7 +95,7 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         keep=lambda rejections: known.dead_letters.keep(rejections, f"shard {shard}"),
         checkpoint_seconds=known.config.tail.checkpoint_seconds,
         clock=known.clock,
-        paused=lambda: known.settings.now().tail_paused,
+        paused=lambda: known.settings.now().tail_paused or waits(),
         wanted=wanted,
     )
     return made

@@ -75,6 +75,7 @@ class Paused(msgspec.Struct, frozen=True):
     backfill: bool = False
     tail: bool = False
     trims_in_seconds: float | None = None
+    tail_waits: bool = False  # for the backfill, in mode ordered
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -151,7 +152,13 @@ def _sentence(migration: Migration, conditions: list[Condition]) -> str:
 def _pause(paused: Paused) -> str:
     """Whoever wonders why nothing moves must not have to look any further."""
     halted = " and ".join(name for name in ("backfill", "tail") if getattr(paused, name))
-    return f"; the {halted} is paused: `moveout resume` goes on" if halted else ""
+    told = f"; the {halted} is paused: `moveout resume` goes on" if halted else ""
+    if not paused.tail_waits:
+        return told
+    left = (
+        "" if paused.trims_in_seconds is None else f", at most {max(paused.trims_in_seconds, 0) / 3600:.1f} hours more"
+    )
+    return f"{told}; the tail waits for the backfill{left} (target.mode: ordered)"
 
 
 def _backfill(migration: Migration, seen: Observation, progress: Progress) -> Backfill:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from daemon.control import Settings
 from daemon.sections import Scan
+from sinks.dynamodb import capacity
+from sinks.dynamodb.capacity import Capacity
 
 # Nothing is set: the application keeps three quarters of what its table can do.
 PERCENT_DEFAULT = 25.0
@@ -17,13 +19,6 @@ PERCENT_DEFAULT = 25.0
 
 class CapacityUnknown(Exception):
     """A percentage is asked for, and the table does not tell of what. The message says what to set instead."""
-
-
-class Capacity(NamedTuple):
-    """Read units per second of a table, None where it tells none, and where the figure is from."""
-
-    units: float | None
-    told: str
 
 
 class Allowed(NamedTuple):
@@ -34,21 +29,11 @@ class Allowed(NamedTuple):
 
 
 def of_table(description: Mapping[str, Any]) -> Capacity:
-    """The capacity as DescribeTable tells it."""
-    billing = description.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
-    provisioned = description.get("ProvisionedThroughput", {}).get("ReadCapacityUnits", 0)
-    if billing == "PROVISIONED" and provisioned > 0:
-        return Capacity(float(provisioned), "provisioned")
-    # -1 takes a maximum away again.
-    highest = description.get("OnDemandThroughput", {}).get("MaxReadRequestUnits", 0)
-    warm = description.get("WarmThroughput", {}).get("ReadUnitsPerSecond", 0)
-    known = {units: told for units, told in ((warm, "warm throughput"), (highest, "on-demand maximum")) if units > 0}
-    if not known:
-        return Capacity(None, "the table is on demand and tells neither a maximum nor its warm throughput")
-    return Capacity(float(min(known)), f"on demand: its {known[min(known)]}")
+    """The read capacity as DescribeTable tells it."""
+    return capacity.of_table(description, capacity.READS)
 
 
-def allowed(scan: Scan, settings: Settings, capacity: Capacity) -> Allowed:
+def allowed(scan: Scan, settings: Settings, known: Capacity) -> Allowed:
     """How much the scan may take, all workers together: what a person has set goes before the configuration.
 
     Raises CapacityUnknown for a percentage of nothing.
@@ -56,21 +41,21 @@ def allowed(scan: Scan, settings: Settings, capacity: Capacity) -> Allowed:
     if settings.read_units_per_second is not None:
         return Allowed(settings.read_units_per_second, "set by `moveout set backfill.read_units`")
     if settings.read_percent is not None:
-        return _percent(settings.read_percent, capacity, "set by `moveout set backfill.read_percent`")
+        return _percent(settings.read_percent, known, "set by `moveout set backfill.read_percent`")
     if scan.read_units_per_second is not None:
         return Allowed(scan.read_units_per_second, "backfill.scan.read_units_per_second")
     if scan.read_percent is not None:
-        return _percent(scan.read_percent, capacity, "backfill.scan.read_percent")
-    if capacity.units is None:
-        return Allowed(None, capacity.told)
-    return _percent(PERCENT_DEFAULT, capacity, "the default, as nothing is set")
+        return _percent(scan.read_percent, known, "backfill.scan.read_percent")
+    if known.units is None:
+        return Allowed(None, known.told)
+    return _percent(PERCENT_DEFAULT, known, "the default, as nothing is set")
 
 
-def _percent(percent: float, capacity: Capacity, why: str) -> Allowed:
-    if capacity.units is None:
+def _percent(percent: float, known: Capacity, why: str) -> Allowed:
+    if known.units is None:
         raise CapacityUnknown(
-            f"{percent:g} % of the read capacity cannot be told ({why}): {capacity.told}. Set read units per second "
+            f"{percent:g} % of the read capacity cannot be told ({why}): {known.told}. Set read units per second "
             "instead: backfill.scan.read_units_per_second, or `moveout set backfill.read_units=…` while it runs"
         )
-    units = capacity.units * percent / 100
-    return Allowed(units, f"{percent:g} % of {capacity.units:g} units ({capacity.told}); {why}")
+    units = known.units * percent / 100
+    return Allowed(units, f"{percent:g} % of {known.units:g} units ({known.told}); {why}")

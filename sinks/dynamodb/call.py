@@ -9,16 +9,20 @@ import http.client
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from functools import partial
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
 
-from sinks.dynamodb.errors import TRANSIENT, code_of
+from sinks.dynamodb.errors import TRANSIENT, client_error, code_of
+from sinks.dynamodb.exchange import Outcome
 
 ATTEMPTS = 4
 PAUSE_SECONDS = 0.1
@@ -66,7 +70,11 @@ class Calls:
 
     def raw(self, operation: str, request: Any) -> bytes:
         """The answer as it came, after one attempt. Raises ClientError, BotoCoreError."""
-        return self._answer(operation, msgspec.json.encode(request))
+        return self.sent(operation, msgspec.json.encode(request))
+
+    def sent(self, operation: str, body: bytes) -> bytes:
+        """As raw, of a body that is JSON already."""
+        return self._answer(operation, body)
 
     def _pause(self, attempt: int) -> None:
         time.sleep(PAUSE_SECONDS * 2**attempt * random.random())
@@ -85,7 +93,7 @@ class Calls:
             raise HTTPClientError(error=error) from error
         if answer.status == http.HTTPStatus.OK:
             return content
-        raise _client_error(operation, answer.status, content, self._explain)
+        raise client_error(operation, answer.status, content, self._explain)
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._of_thread, "connection", None)
@@ -127,15 +135,25 @@ class Calls:
         self._of_thread = threading.local()
 
 
-def _client_error(operation: str, status: int, content: bytes, explain: Callable[[str], str | None]) -> ClientError:
-    """The service's error as botocore's own class, with the fields that come beside the code."""
-    try:
-        fields: dict[str, Any] = dict(_decode(content))
-    except (msgspec.MsgspecError, TypeError, ValueError):
-        fields = {"message": content[:200].decode(errors="replace")}
-    code = str(fields.get("__type", f"HTTP{status}")).rpartition("#")[2]
-    message = fields.get("message", fields.get("Message", ""))
-    more = explain(code)
-    told = f"{str(message).rstrip('.')}. {more}" if more else message
-    response: Any = {**fields, "Error": {"Code": code, "Message": told}}
-    return ClientError(response, operation)
+class Threads:
+    """An exchange (exchange.py) without the lane: a thread and a connection of `http.client` for each in flight."""
+
+    def __init__(self, calls: Calls, pool: Executor) -> None:
+        self._calls, self._pool = calls, pool
+
+    def send(self, operation: str, bodies: Iterable[bytes], in_flight: int) -> list[Outcome]:
+        """As Exchange.send; in portions of what may be in flight."""
+        outcomes: list[Outcome] = []
+        waiting = iter(bodies)
+        while portion := list(islice(waiting, in_flight)):
+            outcomes.extend(self._pool.map(partial(self._one, operation), portion))
+        return outcomes
+
+    def _one(self, operation: str, body: bytes) -> Outcome:
+        try:
+            return self._calls.sent(operation, body)
+        except (ClientError, BotoCoreError) as error:
+            return error
+
+    def close(self) -> None:
+        """The calls close their connections, the pool is its maker's."""

@@ -37,7 +37,7 @@ Told = Callable[[str], None]
 
 def client_of(options: DynamoDbOptions) -> Any:
     """boto3's client for the tables of the target; the caller closes it."""
-    from sinks.dynamodb.sink import access_of
+    from sinks.dynamodb.connect import access_of
 
     seconds = options.request_timeout_seconds
     config = Config(
@@ -52,7 +52,7 @@ def account_of(options: DynamoDbOptions) -> str | None:
         return options.role_arn.split(":")[4]
     if options.endpoint_url is not None and options.sts_endpoint_url is None:
         return None  # a stand-in, or Alternator
-    from sinks.dynamodb.sink import access_of
+    from sinks.dynamodb.connect import access_of
 
     try:
         return access.identity(access_of(options, "moveout")).split(":")[4]
@@ -79,7 +79,8 @@ def schema_steps(
     try:
         request = wanted(source, options, account)
         steps = list(_target(client, options, source, request))
-        steps += _tombstones(client, options, source)
+        if options.mode == "exact":
+            steps += _tombstones(client, options, source)
     except (ClientError, BotoCoreError) as error:
         raise as_sink_error(error) from error
     return [*steps, *not_copied(source, options, account)]
@@ -90,7 +91,9 @@ def every_step(options: DynamoDbOptions, source: SourceTable) -> list[SchemaStep
     account = account_of(options)
     request = wanted(source, options, account)
     made = [SchemaStep(command(options, "CreateTable", request), _creates(request, source))]
-    return [*made, _of_tombstones(options, source), *not_copied(source, options, account)]
+    if options.mode == "exact":  # the other remembers no deletion
+        made.append(_of_tombstones(options, source))
+    return [*made, *not_copied(source, options, account)]
 
 
 def apply_schema(

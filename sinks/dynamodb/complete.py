@@ -54,7 +54,7 @@ def complete_target(options: DynamoDbOptions, keys: KeySchema, told: Told) -> No
     from sinks import access
     from sinks.dynamodb.call import Calls
     from sinks.dynamodb.clone import client_of
-    from sinks.dynamodb.sink import access_of
+    from sinks.dynamodb.connect import access_of
 
     asker = access_of(options, "moveout")
     with closing(client_of(options)) as client:

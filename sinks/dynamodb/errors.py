@@ -1,8 +1,9 @@
 """What botocore's errors mean for a write (AWS developer guide, "Error handling with DynamoDB")."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from sinks.access import RoleRefused
@@ -20,12 +21,11 @@ _MISCONFIGURED = frozenset(
         "IncompleteSignatureException",
     }
 )
+# More than the table takes now.
+THROTTLED = frozenset({"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"})
 # Another try may cure it: throttled, or the service has a bad moment.
-TRANSIENT = frozenset(
+TRANSIENT = THROTTLED | frozenset(
     {
-        "ProvisionedThroughputExceededException",
-        "ThrottlingException",
-        "RequestLimitExceeded",
         "TransactionInProgressException",
         "InternalServerError",
         "ServiceUnavailable",
@@ -64,3 +64,17 @@ def as_sink_error(error: ClientError | BotoCoreError) -> SinkError:
     if isinstance(error, ClientError) and code_of(error) in _MISCONFIGURED:
         return SinkMisconfigured(f"the target refused: {error}")
     return SinkUnavailable(f"{type(error).__name__}: {error}")
+
+
+def client_error(operation: str, status: int, content: bytes, explain: Callable[[str], str | None]) -> ClientError:
+    """The service's error as botocore's own class, with the fields that come beside the code."""
+    try:
+        fields: dict[str, Any] = dict(msgspec.json.decode(content))
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        fields = {"message": content[:200].decode(errors="replace")}
+    code = str(fields.get("__type", f"HTTP{status}")).rpartition("#")[2]
+    message = fields.get("message", fields.get("Message", ""))
+    more = explain(code)
+    told = f"{str(message).rstrip('.')}. {more}" if more else message
+    response: Any = {**fields, "Error": {"Code": code, "Message": told}}
+    return ClientError(response, operation)

@@ -43,6 +43,11 @@ class DynamoDbOptions(BaseModel):
         default=False,
         description="Create the table when it is missing: keys only, on demand. `moveout schema --apply` clones it.",
     )
+    mode: Literal["exact", "ordered"] = Field(
+        default="exact",
+        description="exact: any order, any number of times. ordered: half the cost, no hidden attribute, no second "
+        "table; backfill first, then the tail, and the verifier as safety net.",
+    )
     version_attribute: str = Field(
         default="moveout:version",
         min_length=1,
@@ -53,6 +58,15 @@ class DynamoDbOptions(BaseModel):
     )
     concurrency: int = Field(default=16, ge=1, le=256, description="Requests in flight inside one batch.")
     request_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+    transport: Literal["lane", "threads"] = Field(
+        default="lane", description="lane: our own sockets. threads: Python's HTTP client, at many times the CPU."
+    )
+    write_percent: float | None = Field(
+        default=None, gt=0, le=100, description="Of the table's write capacity, for the backfill. The tail is not held."
+    )
+    write_units_per_second: float | None = Field(
+        default=None, gt=0, description="Or: this many write units, all workers of the backfill together."
+    )
     flavor: Literal["dynamodb", "alternator"] = Field(
         default="dynamodb",
         description="alternator: ScyllaDB's DynamoDB API at endpoint_url, which has no transactions.",
@@ -74,6 +88,12 @@ class DynamoDbOptions(BaseModel):
             raise ValueError("tombstone_table is the target itself: name another table, or leave it out")
         if self.profile is not None and self.role_arn is not None:
             raise ValueError("give profile or role_arn, not both: a role is taken with moveout's own credentials")
+        return self
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "DynamoDbOptions":
+        if self.write_percent is not None and self.write_units_per_second is not None:
+            raise ValueError("give write_percent or write_units_per_second, not both")
         return self
 
     @property

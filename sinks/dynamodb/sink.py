@@ -7,96 +7,86 @@ that fail: daemon/README.md, "One rule of order".
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
-from functools import partial
+from concurrent.futures import wait
 from typing import Any
 
 import msgspec
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sinks import access
-from sinks.access import Access
 from sinks.attributes import UnreadableItem
 from sinks.change import Change, Item, Key, KeySchema, newest
 from sinks.dynamodb import alternator
-from sinks.dynamodb.call import Calls
+from sinks.dynamodb.capacity import consumed
+from sinks.dynamodb.connect import Connect, Connected, connected
 from sinks.dynamodb.errors import as_sink_error, cancellation_codes, code_of, is_rejection
 from sinks.dynamodb.options import DynamoDbOptions
-from sinks.dynamodb.table import prepare
+from sinks.dynamodb.puts import NEWER, NEWER_OR_ABSENT, Puts
+from sinks.dynamodb.rounds import GivenUp, Rounds
+from sinks.dynamodb.throughput import LimitOf, Throughput, no_limit
 from sinks.dynamodb.wire import key_json, key_of, version_and_item, versioned
 from sinks.provision import SchemaStep, SourceTable
 from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored
 
+WRITES = frozenset({"PutItem", "DeleteItem", "TransactWriteItems"})
 CONDITION_FAILED = "ConditionalCheckFailed"
 CONFLICTS_MAX = 20
 
 
-def access_of(options: DynamoDbOptions, session_name: str) -> Access:
-    """Whose credentials the target is written with."""
-    return Access(
-        "target",
-        options.region,
-        options.role_arn,
-        options.external_id,
-        options.sts_endpoint_url,
-        session_name,
-        options.profile,
-    )
-
-
-def connected(options: DynamoDbOptions, keys: KeySchema, session_name: str = "moveout") -> tuple[Calls, Executor]:
-    """The calls to a target whose tables are in order, and the threads that make them.
-
-    `session_name` is what CloudTrail shows where a role is taken. Raises SinkMisconfigured, SinkUnavailable.
-    """
-    asker = access_of(options, session_name)
-    client = access.client(
-        asker,
-        "dynamodb",
-        options.region,
-        options.endpoint_url,
-        Config(
-            connect_timeout=options.request_timeout_seconds,
-            read_timeout=options.request_timeout_seconds,
-            retries={"mode": "standard", "total_max_attempts": 4},
-        ),
-    )
-    prepare(client, options, keys)
-    explain = partial(access.advice, asker, "dynamodb", options.region)
-    calls = Calls(client, access.session(asker), options.request_timeout_seconds, explain)
-    return calls, ThreadPoolExecutor(options.concurrency, thread_name_prefix="dynamodb-sink")
-
-
-Connect = Callable[[DynamoDbOptions, KeySchema], tuple[Calls, Executor]]
-
-
 class DynamoDbSink:
-    """Writes changes to one table, and the versions of deletions to the table beside it. `connect` is its way out."""
+    """Writes changes to one table, and the versions of deletions to the table beside it. `connect` is its way out.
 
-    def __init__(self, options: DynamoDbOptions, keys: KeySchema, connect: Connect = connected) -> None:
+    Puts go over the exchange, in numbers; what may take a transaction is called one by one. `limit` says how many
+    write units per second it may use of the target's capacity, and is asked as it goes.
+    """
+
+    def __init__(
+        self,
+        options: DynamoDbOptions,
+        keys: KeySchema,
+        connect: Connect = connected,
+        limit: LimitOf = no_limit,
+    ) -> None:
         self._options = options
         self._keys = keys
         self._connect = connect
-        self._pool: Executor | None = None
-        self._calls: Calls | None = None
+        self._limit = limit
+        self._at: Connected | None = None
         # "#k" stands for the partition key: its presence is the item's presence. Both tables use the same names.
         self._names = {"#k": keys.partition.name, "#v": options.version_attribute}
 
     def open(self) -> None:
         """Connect, check both tables, create what is missing."""
-        try:
-            self._calls, self._pool = self._connect(self._options, self._keys)
-        except BotoCoreError as error:  # a profile that does not exist
-            raise as_sink_error(error) from error
+        self._at = at = self._connect(self._options, self._keys)
+        self._throughput = Throughput(lambda: self._limit(at.capacity))
+        self._rounds = Rounds(at.exchange, self._options.concurrency, self._throughput, at.sleep)
 
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """One conditional write per key; transactions where an item appears or disappears."""
-        return self._each(self._apply_one, newest(changes))
+        latest = newest(changes)
+        deletions = [change for change in latest if change.item is None]
+        puts = self._puts([change for change in latest if change.item is not None], NEWER, deletions)
+        rest = [*deletions, *puts.absent]
+        try:
+            return [*puts.rejections, *self._each(self._apply_one, rest)]
+        except SinkUnavailable as error:
+            error.left = [*(rest if error.left is None else error.left), *_refused(puts)]
+            raise
 
     def load(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """One conditional PutItem per row, which does not ask the tombstones: `settle` does, later."""
-        return self._each(self._load_one, newest(changes))
+        return self._puts(newest(changes), NEWER_OR_ABSENT).rejections
+
+    def _puts(self, changes: Sequence[Change], condition: str, behind: Sequence[Change] = ()) -> Puts:
+        """Send these. `behind` is what waits for them and is not confirmed either when they fail."""
+        show = condition == NEWER
+        self._active()
+        puts = Puts(self._options, self._keys, condition, show=show, measured=self._throughput.limited)
+        try:
+            self._rounds.run("PutItem", puts.parcels(changes), puts.body, puts.judge)
+        except GivenUp as error:
+            error.left = [*(error.left or ()), *puts.absent, *_refused(puts), *behind]
+            raise
+        return puts
 
     def settle(self) -> int:
         """Delete every item that is older than its tombstone; how many."""
@@ -151,17 +141,19 @@ class DynamoDbSink:
 
     def close(self) -> None:
         """Wait for what is in flight and drop the connections."""
-        if self._pool is not None:
-            self._pool.shutdown()
-        if self._calls is not None:
-            self._calls.close()
-        self._pool = self._calls = None
+        if self._at is not None:
+            self._at.close()
+        self._at = None
+
+    def _active(self) -> Connected:
+        if self._at is None:
+            raise SinkUnavailable("the sink is not open")
+        return self._at
 
     def _each(self, act: Callable[[Change], None], changes: Sequence[Change]) -> Sequence[Rejection]:
         """Act on every change; returns only when none is in flight any more."""
-        if self._pool is None:
-            raise SinkUnavailable("the sink is not open")
-        futures = [self._pool.submit(self._one, act, change) for change in changes]
+        pool = self._active().pool
+        futures = [pool.submit(self._one, act, change) for change in changes]
         wait(futures)
         errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:
@@ -196,17 +188,15 @@ class DynamoDbSink:
         if self._options.flavor == "alternator":
             alternator.apply_one(self._call, self._options, self._keys, change)
             return
-        (self._delete if change.item is None else self._put)(change)
+        (self._delete if change.item is None else self._put_absent)(change)
 
-    def _load_one(self, change: Change) -> None:
-        self._put_if(change, "attribute_not_exists(#k) OR #v < :v")
-
-    def _put(self, change: Change) -> None:
+    def _put_absent(self, change: Change) -> None:
+        """Put an item that was absent a moment ago."""
         for _ in range(CONFLICTS_MAX):
-            found = self._put_if(change, "attribute_exists(#k) AND #v < :v")
-            if found is None or found:  # stored, or the item that is there is as new
-                return
             if self._create(change):
+                return
+            found = self._put_if(change, NEWER)
+            if found is None or found:  # stored, or the item that is there is as new
                 return
         raise SinkUnavailable(f"{change.key} changed under {CONFLICTS_MAX} attempts: another writer is at it")
 
@@ -286,7 +276,7 @@ class DynamoDbSink:
 
     def _versioned(self, change: Change) -> msgspec.Raw:
         assert change.item is not None  # noqa: S101  only puts come here
-        return versioned(change.item.json, self._options.version_attribute, change.version)
+        return msgspec.Raw(versioned(change.item.json, self._options.version_attribute, change.version))
 
     def _get(self, key: Key) -> tuple[int, bytes] | None:
         request = {"TableName": self._options.table, "Key": key_json(self._keys, key), "ConsistentRead": True}
@@ -306,9 +296,12 @@ class DynamoDbSink:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        if self._calls is None:
-            raise SinkUnavailable("the sink is not open")
-        return self._calls.call(operation, request)
+        calls = self._active().calls
+        if operation not in WRITES or not self._throughput.limited:
+            return calls.call(operation, request)
+        answer = calls.call(operation, {**request, "ReturnConsumedCapacity": "TOTAL"})
+        self._throughput.corrected(0.0, consumed(answer))
+        return answer
 
     def _sweep_one(self, tombstone: dict[str, Any]) -> bool:
         """Delete the item of this tombstone when it is older; True when it was."""
@@ -333,6 +326,10 @@ class DynamoDbSink:
 
 class _Rejected(SinkMisconfigured):
     """A refused item: becomes a Rejection where an item is written, and stops the rest."""
+
+
+def _refused(puts: Puts) -> list[Change]:
+    return [rejection.change for rejection in puts.rejections]
 
 
 def _version(change: Change) -> dict[str, Any]:

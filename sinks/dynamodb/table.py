@@ -13,7 +13,10 @@ from sinks.sink import SinkMisconfigured, TargetMissing
 
 
 def prepare(client: Any, options: DynamoDbOptions, keys: KeySchema) -> None:
-    """Check both tables; create what is missing. Raises SinkMisconfigured, SinkUnavailable."""
+    """Check both tables, of which mode `ordered` has one; create what is missing.
+
+    Raises SinkMisconfigured, SinkUnavailable.
+    """
     try:
         _prepare(client, options, keys)
     except (ClientError, BotoCoreError) as error:
@@ -35,6 +38,8 @@ def _prepare(client: Any, options: DynamoDbOptions, keys: KeySchema) -> None:
             f"target table {options.table!r} has the key {schema_of(found)}, the source has {keys}: "
             "name a table of the same key"
         )
+    if options.mode == "ordered":  # no version tells whose items these are, and no second table is needed
+        return
     _only_ours(client, options)
     if described(client, options.tombstones) is None:
         _create(client, options.tombstones, keys)

@@ -7,6 +7,7 @@ import msgspec
 from sinks.attributes import UnreadableItem, decode_value, encode_value
 from sinks.change import Key, KeySchema
 
+answer_of = msgspec.json.Decoder(dict[str, Any]).decode
 _names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -24,17 +25,39 @@ def key_of(keys: KeySchema, item: dict[str, Any]) -> Key:
     return Key(*parts)
 
 
-def versioned(json: bytes, attribute: str, version: int) -> msgspec.Raw:
+def versioned(json: bytes, attribute: str, version: int) -> bytes:
     """The item with its version in the hidden attribute. Raises UnreadableItem when it has that attribute itself."""
     if msgspec.json.encode(attribute) in json and attribute in _names(json):
         raise UnreadableItem(
             f"the item has an attribute {attribute!r} of its own: choose another target.version_attribute"
         )
     hidden = msgspec.json.encode({attribute: {"N": str(version)}})
-    return msgspec.Raw(json[:-1] + b"," + hidden[1:])
+    return json[:-1] + b"," + hidden[1:]
 
 
 def version_and_item(stored: dict[str, Any], attribute: str) -> tuple[int, bytes] | None:
     """The version and the item without it; None when the item has none, so was not written by us."""
     version = stored.pop(attribute, None)
     return None if version is None else (int(version["N"]), msgspec.json.encode(stored))
+
+
+def put_body(table: str, keys: KeySchema, attribute: str, condition: str, *, show: bool, measured: bool) -> bytes:
+    """A conditional PutItem up to its two values: `{":v":{"N":"` comes next. See `conditional_put`.
+
+    `show`: what is there instead comes with a failed condition. `measured`: the answer tells its write units.
+    """
+    request: dict[str, Any] = {
+        "TableName": table,
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {"#k": keys.partition.name, "#v": attribute},
+    }
+    if show:
+        request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    if measured:
+        request["ReturnConsumedCapacity"] = "TOTAL"
+    return msgspec.json.encode(request)[:-1] + b',"ExpressionAttributeValues":{":v":{"N":"'
+
+
+def conditional_put(head: bytes, version: int, item: bytes) -> bytes:
+    """The whole body: the head of `put_body`, the version, and the item as it came."""
+    return b'%b%d"}},"Item":%b}' % (head, version, item)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from daemon.control import Part
-from tests.bench import contest, lines
+from tests.bench import contest, dynamodb, lines
 from tests.bench.bucket import served
 from tests.bench.worker import configured
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
             "resumed": _resumed(path, part, asked.pairs),
             "memory_mib": _memory(Path(folder), path, asked),
             "shard_memory_mib": _mib("tests.bench.shard", _configuration(Path(folder), "http://127.0.0.1:1")),
+            "dynamodb": _dynamodb(path, part, asked),
         }
     _print(found)
     if asked.json:
@@ -57,6 +58,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--lines", type=int, default=30_000, help="of the file that both sides read")
     parser.add_argument("--large", type=int, default=100_000, help="lines of the file for the memory of a worker")
+    parser.add_argument("--puts", type=int, default=3_000, help="of them, how many conditional puts to DynamoDB")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
@@ -80,6 +82,28 @@ def _resumed(path: Path, part: Part, count: int) -> dict[str, Any]:
     begun = contest.resumed(part, part.items * 9 // 10)
     taken = contest.pairs(count, lambda: contest.ours(path, begun), lambda: contest.ours(path, part))
     return _figures(taken, part.items)
+
+
+def _dynamodb(path: Path, part: Part, asked: argparse.Namespace) -> dict[str, Any] | str:
+    puts = min(part.items, asked.puts)
+    try:
+        taken = dynamodb.measured(contest.loaded(path, part), asked.pairs, puts)
+    except dynamodb.CompilerMissing as error:
+        return str(error)
+    return {mode: _figures(taken[mode], of) for mode, of in (("ordered", part.items), ("exact", puts))}
+
+
+def _dynamodb_rows(found: dict[str, Any] | str) -> list[Row]:
+    if isinstance(found, str):
+        return [Row("changes -> DynamoDB: left out", found)]
+    names = {"ordered": ("mode ordered, batches", "batch_write_item"), "exact": ("mode exact, puts", "put_item")}
+    rows = []
+    for mode, (ours, theirs) in names.items():
+        rows += [
+            Row(f"changes -> DynamoDB, {ours}", f"{found[mode]['items_per_second']:,} items/s", _ratio(found[mode])),
+            Row(f"boto3's {theirs}", f"{found[mode]['other_items_per_second']:,} items/s", "1"),
+        ]
+    return rows
 
 
 def _figures(taken: contest.Pairs, items: int) -> dict[str, Any]:
@@ -127,6 +151,7 @@ def _print(found: dict[str, Any]) -> None:
         Row("  and the CQL driver", f"{memory['driver'] - memory['clients']:.1f} MiB"),
         Row("  and what reading takes", f"{memory['peak'] - memory['driver']:.1f} MiB"),
         Row("memory of a shard's process, before a record", f"{found['shard_memory_mib']['peak']} MiB"),
+        *_dynamodb_rows(found["dynamodb"]),
     ]
     say: Callable[[str], Any] = partial(print, flush=True)
     say(

@@ -37,7 +37,7 @@ class IntoMemory(Parts):
         super().__init__(config)
         self.target = MemorySink()
 
-    def sink(self, *, may_create=True):  # noqa: ARG002  as Parts has it
+    def sink(self, *, may_create=True, writers=None):  # noqa: ARG002  as Parts has it
         return self.target
 
 

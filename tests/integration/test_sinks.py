@@ -1,16 +1,20 @@
 """The contract of a sink over every sink, on real servers; then what is particular to each."""
 
+import itertools
+import random
 import time
 from decimal import Decimal
 
 import msgspec
 import pytest
-from sink_contract import KEY, TEXT_KEYS, SinkContract, apply, deleted, held, put
+from sink_contract import KEY, TEXT_KEYS, OrderedContract, Remembering, SinkContract, apply, deleted, held, put
 
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.sink import CassandraSink
 from sinks.change import Key, KeyAttribute, KeySchema
+from sinks.dynamodb import target
 from sinks.dynamodb.options import DynamoDbOptions
+from sinks.dynamodb.ordered import OrderedDynamoDbSink
 from sinks.dynamodb.sink import DynamoDbSink
 from sinks.memory import MemorySink
 from sinks.sink import SinkMisconfigured, SinkUnavailable, TargetMissing
@@ -203,10 +207,11 @@ def column(sink, name):
 
 
 class TestDynamoDb(EverySink):
-    @pytest.fixture
-    def build(self, dynamodb):
+    @pytest.fixture(params=["lane", "threads"])
+    def build(self, dynamodb, request):
         def build(table, keys, **options):
             settings = {"table": table, "create_table": True, "endpoint_url": dynamodb.endpoint_url, **options}
+            settings = {"transport": request.param, **settings}
             return DynamoDbSink(DynamoDbOptions(kind="dynamodb", region="us-east-1", **settings), keys)
 
         return build
@@ -272,6 +277,70 @@ class TestAlternatorsWay(EverySink):
         assert client.get_item(TableName=sink._options.table, Key=own)["Item"] == own
 
 
+class TestOrderedDynamoDb(OrderedContract):
+    @pytest.fixture(params=["lane", "threads"])
+    def build(self, dynamodb, request):
+        def build(table, keys, **options):
+            place = {"table": table, "create_table": True, "endpoint_url": dynamodb.endpoint_url, "region": "us-east-1"}
+            settings = {**place, "mode": "ordered", "transport": request.param, **options}
+            return Remembering(OrderedDynamoDbSink(DynamoDbOptions(kind="dynamodb", **settings), keys))
+
+        return build
+
+    @pytest.fixture
+    def make_sink(self, build, fresh_name):
+        make, close = maker(build, fresh_name)
+        yield make
+        close()
+
+    def test_an_item_too_large_for_a_batch_is_found_among_the_others_which_are_stored(self, make_sink):
+        sink = make_sink(TEXT_KEYS)
+        guilty = [put(Key("big", str(n)), 1, big="x" * (400 * 1024)) for n in (3, 17)]
+        sound = [put(Key("fits", str(n)), 1, n=Decimal(n)) for n in range(40)]
+        rejections = sink.apply([*sound[:11], guilty[0], *sound[11:30], guilty[1], *sound[30:]])
+        assert {rejection.change for rejection in rejections} == set(guilty)
+        assert len(sink.read([change.key for change in sound])) == 40
+
+    def test_no_second_table_is_made_and_the_items_are_as_they_were(self, make_sink, client):
+        sink = make_sink(TEXT_KEYS)
+        apply(sink, put(KEY, 1, a="x"))
+        table = sink.inner._options.table
+        assert client.scan(TableName=table)["Items"] == [
+            {"customer": {"S": "alice"}, "order": {"S": "1"}, "a": {"S": "x"}}
+        ]
+        assert [name for name in client.list_tables()["TableNames"] if name.startswith(f"{table}-")] == []
+
+
+def test_lane_and_threads_leave_the_same_items_behind(dynamodb, fresh_name, client):
+    chance = random.Random(8)
+    changes = [change for n in range(120) for change in some_history(chance, Key(f"k{n % 11}", str(n)))]
+    left = {}
+    for mode, transport in itertools.product(("exact", "ordered"), ("lane", "threads")):
+        table = fresh_name()
+        place = {"kind": "dynamodb", "region": "us-east-1", "endpoint_url": dynamodb.endpoint_url, "table": table}
+        sink = target.sink(DynamoDbOptions(**place, create_table=True, mode=mode, transport=transport), TEXT_KEYS)
+        sink.open()
+        for begin in range(0, len(changes), 50):
+            assert list(sink.apply(changes[begin : begin + 50])) == []
+        sink.close()
+        left[mode, transport] = sorted(client.scan(TableName=table)["Items"], key=repr)
+    assert left["exact", "lane"] == left["exact", "threads"]
+    assert left["ordered", "lane"] == left["ordered", "threads"]
+    for item in left["exact", "lane"]:
+        del item["moveout:version"]
+    assert sorted(left["exact", "lane"], key=repr) == left["ordered", "lane"]
+    assert len(left["ordered", "lane"]) > 50
+
+
+def some_history(chance, key):
+    """Puts and deletions of one key, in order."""
+    for version in range(chance.randrange(1, 4)):
+        gone = version and chance.random() < 0.4
+        yield (
+            deleted(key, version) if gone else put(key, version, n=Decimal(version), raw=bytes([version]), t="ž\u2028")
+        )
+
+
 class UnversionedCassandra(CassandraSink):
     """Planted: rows are written as of now and not as of their version."""
 
@@ -282,9 +351,11 @@ class UnversionedCassandra(CassandraSink):
 class UnconditionalDynamoDb(DynamoDbSink):
     """Planted: items are put without asking which version is there."""
 
-    def _put(self, change):
+    def _puts(self, changes, *arguments):
         # Always true, and it names every placeholder: one that is not used is refused.
-        self._put_if(change, "attribute_exists(#k) OR attribute_not_exists(#k) OR #v < :v")
+        for change in changes:
+            self._put_if(change, "attribute_exists(#k) OR attribute_not_exists(#k) OR #v < :v")
+        return super()._puts((), *arguments)
 
 
 @pytest.mark.parametrize(

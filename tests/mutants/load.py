@@ -43,9 +43,9 @@ SINKS = (
     Mutant(
         "unconditional put",
         "a late duplicate overwrites what is newer",
-        DYNAMODB,
-        '        self._put_if(change, "attribute_not_exists(#k) OR #v < :v")\n',
-        '        self._put_if(change, "attribute_not_exists(#k) OR #v < :v OR attribute_exists(#k)")\n',
+        "sinks/dynamodb/puts.py",
+        'NEWER_OR_ABSENT = "attribute_not_exists(#k) OR #v < :v"',
+        'NEWER_OR_ABSENT = "attribute_not_exists(#k) OR #v < :v OR attribute_exists(#k)"',
     ),
     Mutant(
         "an item is created without asking for its tombstone",

@@ -24,6 +24,7 @@ KNOWN = {
     "DeleteItem": CONDITION | {"TableName", "Key", SHOWN},
     "ConditionCheck": CONDITION | {"TableName", "Key"},
     "TransactWriteItems": {"TransactItems"},
+    "BatchWriteItem": {"RequestItems"},
     "GetItem": READ | {"Key"},
     "Scan": READ | {"Limit", "ExclusiveStartKey", "ProjectionExpression", "ExpressionAttributeNames"},
     "Query": READ
@@ -31,6 +32,7 @@ KNOWN = {
     "DescribeTable": {"TableName"},
     "CreateTable": {"TableName", "AttributeDefinitions", "KeySchema", "BillingMode"},
 }
+BATCH_WRITES_MAX = 25
 KEY_VALUES = {"S": str, "N": canonical, "B": b64decode}
 ACTIONS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheck"}
 
@@ -86,6 +88,7 @@ class DynamoStore:
             "UpdateItem": self._single,
             "DeleteItem": self._single,
             "TransactWriteItems": self._transact,
+            "BatchWriteItem": self._batch,
             "GetItem": self._get,
             "Scan": self._scan,
             "Query": self._query,
@@ -105,6 +108,11 @@ class DynamoStore:
         with contextlib.suppress(ClientError):
             self.execute(*self.late.pop(n))
 
+    @property
+    def only(self):
+        """The name of a table: those of one store have the same key here."""
+        return next(iter(self.tables))
+
     def items(self, table):
         """What a table holds: typed JSON by Key."""
         return self.tables[table].items
@@ -114,6 +122,9 @@ class DynamoStore:
         if operation == "TransactWriteItems":
             ((_, action),) = request["TransactItems"][0].items()
             return self.key_of("", action)
+        if operation == "BatchWriteItem":
+            ((table, entries),) = request["RequestItems"].items()
+            return self.key_of("", {"TableName": table, **next(iter(entries[0].values()))})
         named = request.get("Item") or request.get("Key")
         return self._table(request).key_of(named) if named else None
 
@@ -174,6 +185,16 @@ class DynamoStore:
         for _, commit, _ in prepared:
             commit()
         return {}
+
+    def _batch(self, operation, request):
+        _known(operation, request)
+        ((name, entries),) = request["RequestItems"].items()
+        actions = [(kind, {"TableName": name, **body}) for entry in entries for kind, body in entry.items()]
+        if len({self.key_of("", body) for _, body in actions}) < len(actions) or len(actions) > BATCH_WRITES_MAX:
+            raise failed("ValidationException", "Provided list of item keys contains duplicates, or too many")
+        for kind, body in actions:
+            self._single({"PutRequest": "PutItem", "DeleteRequest": "DeleteItem"}[kind], body)
+        return {"UnprocessedItems": {}}
 
     def _get(self, operation, request):
         _known(operation, request)

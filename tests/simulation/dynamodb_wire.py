@@ -14,7 +14,7 @@ from sinks.dynamodb.call import Calls
 from sinks.dynamodb.errors import TRANSIENT, code_of
 
 FAULTS = tuple(Fault)
-WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems")
+WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem")
 URL = "http://simulated"
 _decode = msgspec.json.Decoder().decode
 
@@ -31,6 +31,8 @@ class Wire:
         if fault in (Fault.AWAY, Fault.LOST):
             raise self._cut(fault)
         if fault is Fault.THROTTLED:
+            if operation == "BatchWriteItem" and self._faults.one_of((False, True)):
+                return self._partly(request)
             raise self._throttled(operation, request)
         if operation not in WRITES:
             return self._read(fault, operation, request)
@@ -47,6 +49,13 @@ class Wire:
         if fault in (None, Fault.CONFLICT):  # a read has no part in a conflict of transactions
             return self._store.execute(operation, request)
         raise self._cut(fault)
+
+    def _partly(self, request):
+        """Some writes of the batch are done, the others come back under a 200."""
+        ((table, entries),) = request["RequestItems"].items()
+        half = len(entries) // 2
+        self._store.execute("BatchWriteItem", {"RequestItems": {table: entries[:half]}})
+        return {"UnprocessedItems": {table: entries[half:]}}
 
     def _unanswered(self, fault, operation, request):
         """The write is applied now or later, and its caller is not told how it went."""
@@ -73,7 +82,8 @@ class Wire:
 
     def _refuse(self, operation, request):
         """Raises what AWS says of an item that it can never take."""
-        entries = request.get("TransactItems", [{"": request}])
+        batch = [entry for table in request.get("RequestItems", {}).values() for entry in table]
+        entries = request.get("TransactItems", batch or [{"": request}])
         verdicts = [self._poisoned(action) for entry in entries for action in entry.values()]
         if not any(verdicts):
             return
@@ -84,7 +94,8 @@ class Wire:
         raise self._faults.one_of((cancelled(["ValidationError" if v else None for v in verdicts]), whole))
 
     def _poisoned(self, action):
-        return self._faults.poison(self._store.key_of("", action), action.get("Item"))
+        key = self._store.key_of("", {"TableName": self._store.only, **action})
+        return self._faults.poison(key, action.get("Item"))
 
 
 def _conflict(operation, request):
@@ -104,6 +115,25 @@ class SimulatedCalls(Calls):
 
     def _pause(self, attempt):
         """No time passes here."""
+
+    def close(self):
+        """Nothing is open."""
+
+
+class SimulatedExchange:
+    """The sink's exchange, one request after the other."""
+
+    def __init__(self, wire):
+        self._wire = wire
+
+    def send(self, operation, bodies, _):
+        return [self._one(operation, _decode(body)) for body in bodies]
+
+    def _one(self, operation, request):
+        try:
+            return msgspec.json.encode(self._wire.send(operation, request))
+        except (ClientError, HTTPClientError) as error:
+            return error
 
     def close(self):
         """Nothing is open."""

@@ -147,7 +147,7 @@ class SimParts(Parts):
     def calls(self):
         return ScanCalls(self._world)
 
-    def sink(self, *, may_create=True):
+    def sink(self, *, may_create=True, writers=None):  # noqa: ARG002  as Parts has it
         world = self._world
         return world.sink_kind(
             world.target, self.keys, world.sink_faults, create_table=may_create, **world.sink_options

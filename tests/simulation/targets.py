@@ -1,12 +1,14 @@
 """The real sinks over the stores, in one thread. Planted bugs derive from these as they would from the real ones."""
 
 from simulation import cql_driver
-from simulation.dynamodb_wire import Client, Inline, SimulatedCalls, Wire
+from simulation.dynamodb_wire import Client, Inline, SimulatedCalls, SimulatedExchange, Wire
 from simulation.faults import Faults
 
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.sink import CassandraSink
+from sinks.dynamodb.connect import Connected
 from sinks.dynamodb.options import DynamoDbOptions
+from sinks.dynamodb.ordered import OrderedDynamoDbSink
 from sinks.dynamodb.sink import DynamoDbSink
 from sinks.dynamodb.table import prepare
 
@@ -32,11 +34,27 @@ class SimulatedDynamoDb(DynamoDbSink):
     """The DynamoDB sink over a DynamoStore."""
 
     def __init__(self, store, keys, faults=None, **options):
-        faults = faults or Faults()
-        settings = {"kind": "dynamodb", "table": TABLE, "region": "simulated", "create_table": True, **options}
+        super().__init__(dynamodb_options(options), keys, connecting(store, faults or Faults()))
 
-        def connect(known, wanted):
-            prepare(Client(store, faults), known, wanted)
-            return SimulatedCalls(Wire(store, faults)), Inline()
 
-        super().__init__(DynamoDbOptions(**settings), keys, connect)
+class SimulatedOrdered(OrderedDynamoDbSink):
+    """The DynamoDB sink of mode `ordered` over a DynamoStore."""
+
+    def __init__(self, store, keys, faults=None, **options):
+        super().__init__(dynamodb_options({**options, "mode": "ordered"}), keys, connecting(store, faults or Faults()))
+
+
+def dynamodb_options(options):
+    settings = {"kind": "dynamodb", "table": TABLE, "region": "simulated", "create_table": True, **options}
+    return DynamoDbOptions(**settings)
+
+
+def connecting(store, faults):
+    """The way out of a DynamoDB sink, without pauses."""
+
+    def connect(known, wanted):
+        prepare(Client(store, faults), known, wanted)
+        wire = Wire(store, faults)
+        return Connected(SimulatedCalls(wire), Inline(), SimulatedExchange(wire), sleep=lambda _: None)
+
+    return connect

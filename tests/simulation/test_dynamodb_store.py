@@ -118,7 +118,7 @@ def test_an_expression_outside_the_grammar_is_so_loud_that_no_retry_hides_it(sin
     [
         ("Scan", {"TableName": "orders"}),
         ("GetItem", ORDERS),
-        ("BatchWriteItem", {"TableName": "orders"}),
+        ("BatchGetItem", {"TableName": "orders"}),
         ("PutItem", {"TableName": "orders", "Item": WIRE_KEY, "ReturnValues": "ALL_OLD"}),
     ],
 )

@@ -4,6 +4,7 @@ What is true is what a real server does: integration/test_stores_conform.py asks
 """
 
 import random
+from contextlib import contextmanager
 
 import pytest
 from fakes import Crash
@@ -11,11 +12,21 @@ from simulation import cql_driver, dynamodb_wire
 from simulation.cql_store import CqlStore
 from simulation.dynamodb_store import DynamoStore
 from simulation.faults import Fault, Faults, Unsupported
-from simulation.targets import SimulatedCassandra, SimulatedDynamoDb
-from sink_contract import BINARY_KEYS, KEY, TEXT_KEYS, SinkContract, apply, deleted, held, put
+from simulation.targets import SimulatedCassandra, SimulatedDynamoDb, SimulatedOrdered
+from sink_contract import (
+    BINARY_KEYS,
+    KEY,
+    TEXT_KEYS,
+    OrderedContract,
+    Remembering,
+    SinkContract,
+    apply,
+    deleted,
+    held,
+    put,
+)
 
 from sinks.change import Key
-from sinks.dynamodb.call import ATTEMPTS
 from sinks.sink import SinkMisconfigured, SinkUnavailable
 
 KINDS = [(CqlStore, SimulatedCassandra), (DynamoStore, SimulatedDynamoDb)]
@@ -50,19 +61,52 @@ class TestDynamoDb(EverySimulatedSink):
         return DynamoStore(page_items=1)
 
 
+class TestOrderedDynamoDb(OrderedContract):
+    @pytest.fixture
+    def make_sink(self):
+        stores = []
+
+        def make(keys, *, fresh=True):
+            if fresh:
+                stores.append(DynamoStore())
+            sink = Remembering(SimulatedOrdered(stores[-1], keys))
+            sink.open()
+            return sink
+
+        return make
+
+
 class Simulated:
     """A sink over a fresh store, open and with KEY at version 1; from then on faults are met."""
 
     def __init__(self, store, sink):
-        self.store, self.faults = store(), Faults(poison=lambda _, body: body is not None and "poison" in body)
+        self.store, self.faults = store(), Lasting(poison=lambda _, body: body is not None and "poison" in body)
         self.sink = sink(self.store, TEXT_KEYS, self.faults)
         self.sink.open()
         apply(self.sink, put(KEY, 1, a="old"))
 
-    def during(self, *faults):
-        """The next requests meet these; each so often that the sink's own retries do not help."""
-        often = ATTEMPTS if isinstance(self.store, DynamoStore) else 1
-        self.faults.script = [fault for fault in faults for _ in range(1 if fault is None else often)]
+    @contextmanager
+    def during(self, *fates):
+        """The next requests meet these, each key its own however often the sink tries again by itself."""
+        self.faults.fates, self.faults.of_key = list(fates), {}
+        try:
+            yield
+        finally:
+            self.faults.of_key = None
+            assert self.faults.fates == []
+
+
+class Lasting(Faults):
+    """Each key has the fate that was next when it was first seen."""
+
+    fates, of_key = (), None
+
+    def next(self, operation, key):
+        if self.of_key is None:
+            return super().next(operation, key)
+        if key not in self.of_key:
+            self.of_key[key] = self.fates.pop(0) if self.fates else None
+        return self.of_key[key]
 
 
 @pytest.fixture(params=KINDS, ids=["cassandra", "dynamodb"])
@@ -72,25 +116,21 @@ def simulated(request):
 
 @pytest.mark.parametrize("fault", [*NOTHING_HAPPENED, *DONE_ALL_THE_SAME, Fault.LATE], ids=lambda fault: fault.name)
 def test_a_fault_is_unavailable_to_the_engine_and_the_target_is_as_the_fault_says(simulated, fault):
-    simulated.during(fault)
-    with pytest.raises(SinkUnavailable):
+    with pytest.raises(SinkUnavailable), simulated.during(fault):
         simulated.sink.apply([put(KEY, 2, a="new")])
-    assert simulated.faults.script == []
     assert held(simulated.sink)[0] == (2 if fault in DONE_ALL_THE_SAME else 1)
     apply(simulated.sink, put(KEY, 2, a="new"))
     assert held(simulated.sink)[0] == 2
 
 
 def test_a_late_write_lands_when_told_and_never_over_a_newer_one(simulated):
-    simulated.during(Fault.LATE)
-    with pytest.raises(SinkUnavailable):
+    with pytest.raises(SinkUnavailable), simulated.during(Fault.LATE):
         simulated.sink.apply([put(KEY, 3, a="late")])
     apply(simulated.sink, put(KEY, 2, a="between"))
     assert held(simulated.sink)[0] == 2
     simulated.store.land(0)
     assert held(simulated.sink)[0] == 3
-    simulated.during(Fault.LATE)
-    with pytest.raises(SinkUnavailable):
+    with pytest.raises(SinkUnavailable), simulated.during(Fault.LATE):
         simulated.sink.apply([put(KEY, 4, a="late")])
     apply(simulated.sink, deleted(KEY, 5))
     while simulated.store.late:
@@ -102,8 +142,7 @@ def test_of_a_batch_some_are_stored_and_some_are_not(simulated):
     batch = [put(Key("k", str(n)), 1) for n in range(3)]
     for change in batch:
         apply(simulated.sink, put(change.key, 0))
-    simulated.during(None, Fault.LOST, None)
-    with pytest.raises(SinkUnavailable) as told:
+    with pytest.raises(SinkUnavailable) as told, simulated.during(None, Fault.LOST, None):
         simulated.sink.apply(batch)
     versions = [held(simulated.sink, change.key)[0] for change in batch]
     assert versions == [1, 0, 1]
@@ -113,8 +152,7 @@ def test_of_a_batch_some_are_stored_and_some_are_not(simulated):
 def test_what_of_a_batch_is_left_after_an_outage_has_the_refused_changes_too(simulated):
     poisoned, lost = put(BOB, 2, poison="x"), put(Key("carol", "1"), 2)
     apply(simulated.sink, put(lost.key, 0))
-    simulated.during(None, None, Fault.LOST)
-    with pytest.raises(SinkUnavailable) as told:
+    with pytest.raises(SinkUnavailable) as told, simulated.during(None, None, Fault.LOST):
         simulated.sink.apply([put(KEY, 2), poisoned, lost])
     assert set(told.value.left) == {poisoned, lost}
 

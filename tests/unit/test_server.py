@@ -120,7 +120,7 @@ def test_a_pause_is_told_with_what_is_left_in_document_metrics_and_status(served
     assert 'moveout_paused{migration="orders",part="backfill",table="customers"} 0.0' in text
     assert 'moveout_stream_trims_in_seconds{migration="orders",table="customers"} 5400.0' in text
     document = json.loads(served.get("/v1/migration")[1])
-    assert document["paused"] == {"backfill": False, "tail": True, "trims_in_seconds": 5400.0}
+    assert document["paused"] == {"backfill": False, "tail": True, "trims_in_seconds": 5400.0, "tail_waits": False}
     assert "the tail is paused: `moveout resume` goes on" in document["message"]
     with (console := Console(width=200)).capture() as shown:
         console.print(render(served.document))

@@ -1,0 +1,1 @@
+"""Many requests over a few sockets from one thread: how rows reach DynamoDB without an object per row."""
