@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from daemon.sections import Backfill, Control, DeadLetters, Log, Mode, Ready, Server, Signal, Source, Tail
+from sinks.cassandra.naming import table_name
 from sinks.cassandra.options import CassandraOptions
 from sinks.custom import CustomOptions
 from sinks.dynamodb.options import DynamoDbOptions
@@ -97,6 +98,16 @@ class Config(BaseSettings):
         if to is None:
             return f"s3://{self.bucket}/moveout/{self.name.replace('.', '/')}/dead-letters"
         return to if self.one_of == 1 else f"{to.rstrip('/')}/{self.source.table}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _table_named_as_its_source(cls, values: Any) -> Any:
+        """A CQL table that is not named gets the source's name, as far as CQL allows it."""
+        match values:
+            case {"target": {"kind": "cassandra", **target}, "source": {"table": str(source)}} if "table" not in target:
+                named = {"kind": "cassandra", **target, "table": table_name(source)}
+                return {**values, "target": named}
+        return values
 
     @model_validator(mode="after")
     def _backfill_has_a_source(self) -> "Config":

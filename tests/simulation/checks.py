@@ -170,6 +170,7 @@ class Checks:
 
 
 def _attributes(cells):
-    """Of a row in either layout: a number that has a column of its own is an attribute as well."""
-    typed = {name: {"N": str(value)} for name, value in cells.items() if name not in ("attrs", "version")}
-    return {**json.loads(cells["attrs"]), **typed}
+    """Of a row in either layout: what has a column of its own is an attribute as well."""
+    typed = {name: value for name, value in cells.items() if name not in ("attrs", "version")}
+    told = {name: {"BOOL": value} if isinstance(value, bool) else {"N": str(value)} for name, value in typed.items()}
+    return {**json.loads(cells["attrs"]), **told}

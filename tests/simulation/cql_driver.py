@@ -255,7 +255,8 @@ class Transport:
         values, kind = bound.values, bound.statement.kind
         names = self._store.schema.key
         cells = {name: value for name, value in values.items() if name not in names and name != TIMESTAMP}
-        if self._faults.poison is not None and self._faults.poison(Key(*key), cells.get("attrs")):
+        body = " ".join([cells["attrs"], *cells]) if cells else None  # an attribute may be a column's name
+        if self._faults.poison is not None and self._faults.poison(Key(*key), body):
             raise InvalidRequest("Mutation of 17825792-bytes is too large for the maximum size of 16777216")
         return Write(kind, key, values[TIMESTAMP], cells)
 

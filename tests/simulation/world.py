@@ -33,8 +33,8 @@ KEYS = KeySchema(KeyAttribute("id", "S"))
 DEPTH_MAX = 2
 CALM_STEPS = 6000
 POISON, POISON_RATE = "poison", 0.05
-# POISON stays in attrs, where the store looks for it.
-COLUMNS = {"layout": "columns", "columns": {"n": "varint"}}
+# One attribute of every item, and one that most lack: what is no longer there has to go.
+COLUMNS = {"layout": "columns", "columns": {"n": "varint", POISON: "boolean"}}
 OPERATES = 0.03  # of the steps, by a person who reads messages
 
 

@@ -202,3 +202,44 @@ def test_ways_in_that_contradict_each_other_are_refused_with_the_reason(tmp_path
     text = GOOD.replace('{manifest: "s3://b/p/AWSDynamoDB/01/manifest-summary.json"}', backfill)
     with pytest.raises(ConfigurationError, match=why):
         load(written(tmp_path, text))
+
+
+def test_a_cql_table_that_is_not_named_is_called_as_its_source_as_far_as_cql_allows(tmp_path):
+    text = GOOD.replace(", table: t}", "}").replace("source: {table: orders,", "source: {table: eu.orders-2026,")
+    assert load(written(tmp_path, text)).target.table == "eu_orders_2026"
+
+
+def test_two_sources_whose_names_become_one_cql_table_are_refused(tmp_path):
+    text = SEVERAL.replace("    target: {table: orders-moved}\n", "").replace(
+        "    target: {table: customers-moved}\n", ""
+    )
+    shared = GOOD.splitlines()[-1].replace(", table: t}", "}")
+    text = "\n".join(shared if line.startswith("target:") else line for line in text.splitlines())
+    text = text.replace("source: {table: orders}", "source: {table: a.b}")
+    text = text.replace("source: {table: customers}", "source: {table: a-b}")
+    with pytest.raises(ConfigurationError, match=r"'k\.a_b' is the target of two of them"):
+        load_all(written(tmp_path, text))
+
+
+def test_a_type_that_cql_has_not_is_told_at_its_place(tmp_path):
+    text = GOOD.replace("table: t}", "table: t, layout: columns, columns: {total: {type: money}}}")
+    with pytest.raises(ConfigurationError, match=r"target\.columns\.total: 'money' is no type that moveout writes"):
+        load(written(tmp_path, text))
+
+
+def test_every_choice_about_a_cql_table_can_be_written_in_yaml(tmp_path):
+    choices = """layout: columns
+  keys: {customer: {column: customer_id, type: uuid}, at: bigint}
+  columns:
+    total: decimal
+    created: {type: timestamp, form: seconds, column: created_at, otherwise: dead-letter}
+    tags: set<text>
+  attrs_column: rest
+  version_column: moved_as_of
+  ttl: {attribute: expires, as: ttl}"""
+    target = GOOD.splitlines()[-1].removeprefix("target: {").removesuffix("}").replace(", ", "\n  ")
+    text = GOOD.replace(GOOD.splitlines()[-1], f"target:\n  {target}\n  {choices}")
+    options = load(written(tmp_path, text)).target
+    assert options.ttl.as_ == "ttl"
+    assert options.columns["created"].otherwise == "dead-letter"
+    assert options.keys["at"].type == "bigint"
