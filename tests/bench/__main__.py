@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from daemon.control import Part
-from tests.bench import contest, lines
+from tests.bench import contest, cql, lines
 from tests.bench.bucket import served
 
 
@@ -45,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
             "resumed": _resumed(path, part, asked.pairs),
             "memory_mib": _memory(Path(folder), path, asked),
             "shard_memory_mib": _mib("tests.bench.shard"),
+            "cql": cql.measure(asked.pairs, max(1, asked.lines // 3), asked.seed),
         }
     _print(found)
     if asked.json:
@@ -120,6 +121,7 @@ def _print(found: dict[str, Any]) -> None:
         Row("  and what reading takes", f"{memory['peak'] - memory['driver']:.1f} MiB"),
         Row("memory of a shard's process, before a record", f"{found['shard_memory_mib']['peak']} MiB"),
     ]
+    rows += [Row(*line) for line in cql.lines_of(found["cql"])]
     say: Callable[[str], Any] = partial(print, flush=True)
     say(
         f"{found['lines']:,} lines of {found['bytes_per_line']:.0f} bytes, seed {found['seed']}, "
