@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from daemon.control import Part
-from tests.bench import contest, dynamodb, lines
+from tests.bench import contest, cql, dynamodb, lines
 from tests.bench.bucket import served
 from tests.bench.worker import configured
 
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
             "memory_mib": _memory(Path(folder), path, asked),
             "shard_memory_mib": _mib("tests.bench.shard", _configuration(Path(folder), "http://127.0.0.1:1")),
             "dynamodb": _dynamodb(path, part, asked),
+            "cql": cql.measure(asked.pairs, max(1, asked.lines // 3), asked.seed),
         }
     _print(found)
     if asked.json:
@@ -153,6 +154,7 @@ def _print(found: dict[str, Any]) -> None:
         Row("memory of a shard's process, before a record", f"{found['shard_memory_mib']['peak']} MiB"),
         *_dynamodb_rows(found["dynamodb"]),
     ]
+    rows += [Row(*line) for line in cql.lines_of(found["cql"])]
     say: Callable[[str], Any] = partial(print, flush=True)
     say(
         f"{found['lines']:,} lines of {found['bytes_per_line']:.0f} bytes, seed {found['seed']}, "

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,4 +27,8 @@ def test_the_bench_runs_and_writes_down_what_it_prints(tmp_path):
     found = json.loads(written.read_text())
     assert found["read"]["ratio"] > 0
     assert 600 < found["bytes_per_line"] < 750
+    if shutil.which("cc"):
+        assert found["cql"]["ratio"] > 0
+    else:
+        assert "no C compiler" in ran.stdout
     assert found["memory_mib"]["peak"] >= found["memory_mib"]["python"] > 0

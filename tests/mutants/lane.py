@@ -1,0 +1,58 @@
+"""Bugs of the CQL lane that would lose rows, or blame one for another's fault."""
+
+from mutants.mutant import Mutant
+
+FRAMES, LANE_FILE = "sinks/cassandra/lane/frames.py", "sinks/cassandra/lane/lane.py"
+REPLIES, BATCHES = "sinks/cassandra/lane/replies.py", "sinks/cassandra/batches.py"
+SEEN_BY_FAKE, SEEN_BY_FRAMES = "tests/unit/test_cql_lane.py", "tests/unit/test_cql_frames.py"
+
+LANE = (
+    Mutant(
+        "any reply of 13 bytes is a write that is done",
+        "an error without words counts as stored",
+        REPLIES,
+        "if head != _DONE_HEAD or opcode != RESULT or rest != _DONE_REST:",
+        "if head != _DONE_HEAD:",
+        SEEN_BY_FRAMES,
+    ),
+    Mutant(
+        "warnings are taken for the result",
+        "a row that is stored counts as broken, for ever",
+        FRAMES,
+        "        if flags & WITH_WARNINGS:",
+        "        if flags & WITH_WARNINGS and False:",
+        f"{SEEN_BY_FRAMES} {SEEN_BY_FAKE}",
+    ),
+    Mutant(
+        "what a lost connection did not answer counts as done",
+        "rows are lost",
+        LANE_FILE,
+        "self._again(request, error, 0.0 if request.attempts == 0 else None)",
+        "self._unfinished -= 1",
+        SEEN_BY_FAKE,
+    ),
+    Mutant(
+        "a batch is refused as a whole",
+        "good rows become dead letters",
+        LANE_FILE,
+        "elif code == refusals.INVALID and len(request.mutations) > 1:",
+        "elif code == refusals.INVALID and len(request.mutations) > 1000:",
+        SEEN_BY_FAKE,
+    ),
+    Mutant(
+        "the second row of a partition is forgotten",
+        "rows are lost",
+        BATCHES,
+        "            known[0].append(place)\n",
+        "",
+        SEEN_BY_FRAMES,
+    ),
+    Mutant(
+        "a member of a nested map is cut out as the key",
+        "attributes are lost",
+        "sinks/attributes.py",
+        "json.find(quoted, at + 1) >= 0",
+        "False",
+        SEEN_BY_FRAMES,
+    ),
+)
