@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from daemon import backfill, log
+from daemon import backfill, completion, log
 from daemon.app import Parts, parts
 from daemon.apply import Deliver, Ways
 from daemon.backfill import BackfillIncomplete
@@ -77,8 +77,9 @@ def _code(one: Config, index: int, of: int) -> int:
 
 
 def run(known: Parts, index: int, of: int) -> None:
-    """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
+    """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured, CheckFailed."""
     migration = _anchored(known)
+    completion.refuse_if_begun(known.control)
     wanted = in_force(known, migration)
     with reading(known, of) as sources, opened(known) as sink:
         pace = rows_pace(known, of)
