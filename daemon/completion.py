@@ -9,7 +9,6 @@ from daemon.app import Parts
 from daemon.control import Control, Migration
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
-from daemon.signal.document import Document, is_current, iso
 from sinks.provision import Completable, Guarded
 
 RECORD = "completion"
@@ -36,6 +35,8 @@ def refuse_if_begun(control: Control) -> None:
     """
     found = completion(control)
     if found is not None:
+        from daemon.signal.document import iso  # a worker asks too, and has no document
+
         raise CheckFailed(
             f"this migration was completed at {iso(found.begun_at)} (moveout complete): what it would write now could "
             "bring deleted rows back. A new move needs another `migration` name, and an empty target"
@@ -44,6 +45,8 @@ def refuse_if_begun(control: Control) -> None:
 
 def too_early(known: Parts) -> str | None:
     """Why it may not be completed yet, and what to do; None when it may. Raises ClientError, BotoCoreError."""
+    from daemon.signal.document import Document, is_current
+
     if completion(known.control) is not None:
         return None  # begun: it goes on
     found = known.control.get("migration", Migration)

@@ -112,12 +112,15 @@ def _as_object(step: SchemaStep) -> dict[str, Any]:
 
 
 def script(one: Config, source: SourceTable, steps: Sequence[SchemaStep], *, did: bool = False) -> str:
-    """The steps as a file that cqlsh or a shell takes: all but the statements is a comment."""
+    """The steps as a file that cqlsh or a shell takes: all but the statements is a comment.
+
+    What is to be done by hand is a comment too: a view that is made with its table would cost the whole backfill.
+    """
     comment = COMMENT.get(one.target.kind, "#")
     lines = [f"{comment} {one.source.table} -> {one.target.kind}"]
     lines += [f"{comment} {note}" for note in source.notes]
     for step in steps:
-        lines += ["", f"{comment} {_mark(step, did=did)}{step.why}", _ended(step.statement, comment)]
+        lines += ["", f"{comment} {_mark(step, did=did)}{step.why}", _told(step, comment)]
     if not steps:
         lines.append(f"{comment} nothing is missing")
     return "\n".join(lines) + "\n\n"
@@ -129,8 +132,9 @@ def _mark(step: SchemaStep, *, did: bool) -> str:
     return "done: " if did else ""
 
 
-def _ended(statement: str, comment: str) -> str:
-    return statement if comment == "#" or statement.startswith(comment) else f"{statement};"
+def _told(step: SchemaStep, comment: str) -> str:
+    ended = step.statement if comment == "#" else f"{step.statement};"
+    return "\n".join(f"{comment} {line}" for line in ended.splitlines()) if step.by_hand else ended
 
 
 def register(app: typer.Typer) -> None:

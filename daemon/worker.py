@@ -13,7 +13,7 @@ from functools import cache, partial
 import msgspec
 import structlog
 
-from daemon import backfill, log
+from daemon import backfill, completion, log
 from daemon.app import Parts, parts
 from daemon.apply import Deliver, Ways
 from daemon.backfill import BackfillIncomplete, Loading
@@ -71,8 +71,9 @@ def _code(one: Config, load: Callable[[Parts], None], begin: Callable[[Config], 
 
 
 def run(known: Parts, index: int, of: int) -> None:
-    """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured."""
+    """Load this worker's share. Raises BackfillIncomplete, Abandoned, SinkMisconfigured, CheckFailed."""
     migration = _anchored(known)
+    completion.refuse_if_begun(known.control)
     wanted = in_force(known, migration)
     with reading(known, of) as sources, opened(known, of) as sink:
         pace = rows_pace(known, of)

@@ -86,7 +86,7 @@ def _untyped(index: Index, untyped: Sequence[str], options: CassandraOptions) ->
         f"index {index.name!r} of the source has no view: {lacking} would lie in attrs, of which CQL sees nothing. "
         "With layout columns and a typed column for it, `moveout schema` says what can be done"
     )
-    return SchemaStep(f"-- no statement: index {index.name} of {options.table}", why, by_hand=True)
+    return SchemaStep(f"no statement for index {index.name} of {options.table}", why, by_hand=True)
 
 
 def _too_many(index: Index, added: Sequence[str], options: CassandraOptions, typed: Mapping[str, str]) -> SchemaStep:

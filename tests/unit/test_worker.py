@@ -7,9 +7,11 @@ from fakes import MemoryControl
 
 from daemon import worker
 from daemon.backfill import BackfillIncomplete
+from daemon.completion import Completion
 from daemon.config import load_all
 from daemon.control import Migration
 from daemon.phase import Phase
+from daemon.preflight import CheckFailed
 from daemon.retry import Abandoned
 
 
@@ -53,6 +55,13 @@ def test_a_worker_that_a_resync_has_overtaken_applies_nothing_more():
     known.at += worker.LOOK_SECONDS
     with pytest.raises(Abandoned, match="resync"):
         in_force()
+
+
+def test_a_worker_of_a_migration_that_was_completed_loads_nothing():
+    known = Known(phase=Phase.BACKFILLING, generation=1, backfill_version=5)
+    known.control.put("completion", Completion(1.0), 0)
+    with pytest.raises(CheckFailed, match="was completed"):
+        worker.run(known, 0, 1)
 
 
 TABLES = """
