@@ -82,7 +82,7 @@ def run(known: Parts, index: int, of: int) -> None:
             index,
             of,
             lambda part, progress: load_one(
-                known, sink, _with_version(part, migration), progress, pace, sources, wanted
+                known, sink, _with_version(part, migration), progress, sources, pace, wanted
             ),
             known.clock.monotonic,
         )
@@ -95,7 +95,7 @@ def load(part: Part, config: Config) -> Part:
     """
     known = parts(config)
     with reading(known, 1) as sources, opened(known) as sink:
-        return load_one(known, sink, part, lambda _: None, sources=sources)
+        return load_one(known, sink, part, lambda _: None, sources)
 
 
 def load_one(
@@ -103,8 +103,8 @@ def load_one(
     sink: Retrying,
     part: Part,
     progress: Callable[[Part], None],
+    sources: Sources,
     pace: Pace | None = None,
-    sources: Sources | None = None,
     wanted: Callable[[], None] | None = None,
 ) -> Part:
     """As backfill.load_part, with this migration's sources and ways. `wanted` raises when no more may be applied."""
@@ -114,7 +114,7 @@ def load_one(
         apply=_while(wanted, sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
-    read = partial(pages, sources or _sources(known))
+    read = partial(pages, sources)
     return backfill.load_part(read, part, ways, known.config.backfill.batch_rows, progress, pace)
 
 
