@@ -78,12 +78,7 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
     # Causes before their effects: the first that fails is the sentence that people read.
     return [
         loading[0],
-        Condition(
-            "GapFree",
-            migration.gap is None,
-            "Continuous" if migration.gap is None else "StreamGap",
-            migration.gap or "nothing was trimmed from the stream before it was read",
-        ),
+        _gap_free(migration),
         *loading[1:],
         Condition(
             "LagProven", lag is not None, "Heartbeats" if lag is not None else "NothingProven", _proof(lag, seen)
@@ -103,22 +98,23 @@ def _proof(lag: float | None, seen: Observation) -> str:
     return f"{seen.lag_reason}; lag has no bound before the backfill is complete" if early else seen.lag_reason
 
 
+def _gap_free(migration: Migration) -> Condition:
+    holds = ("Continuous", "nothing was trimmed from the stream before it was read")
+    return _unless("GapFree", migration.gap, "StreamGap", holds)
+
+
 def _letters_resolved(seen: Observation) -> Condition:
-    return Condition(
-        "DeadLettersResolved",
-        seen.dead_letter is None,
-        "NoneOpen" if seen.dead_letter is None else "Open",
-        seen.dead_letter or "the target refused no change that is still wanted",
-    )
+    holds = ("NoneOpen", "the target refused no change that is still wanted")
+    return _unless("DeadLettersResolved", seen.dead_letter, "Open", holds)
 
 
 def _target_available(seen: Observation) -> Condition:
-    return Condition(
-        "TargetAvailable",
-        seen.trouble is None,
-        "Writing" if seen.trouble is None else "Retrying",
-        seen.trouble or "the target confirms writes",
-    )
+    return _unless("TargetAvailable", seen.trouble, "Retrying", ("Writing", "the target confirms writes"))
+
+
+def _unless(type_: str, trouble: str | None, reason: str, holds: tuple[str, str]) -> Condition:
+    """Holds while there is no trouble, whose sentence is the message then. `holds`: reason and message without."""
+    return Condition(type_, True, *holds) if trouble is None else Condition(type_, False, reason, trouble)  # noqa: FBT003
 
 
 def _target_safe(seen: Observation) -> Condition:

@@ -75,31 +75,25 @@ def of_manifest(known: Parts, manifest: str) -> Plan:
         export = preflight.export(known.config, manifest, known.facts, known.s3, known.clock.time())
     else:
         export = preflight.full_export(known.config, manifest, known.s3)
-    return Plan(
-        origin=origin(known.config),
-        parts=versioned(export.parts, export.version),
-        exported_at=export.exported_at,
-        version=export.version,
-    )
+    return _of_one_version(known, export.parts, export.version, export.exported_at)
 
 
 def _of_files(known: Parts) -> Plan:
     found = files_plan.look(known)
-    return Plan(
-        origin=origin(known.config),
-        parts=versioned(found.parts, found.version),
-        exported_at=found.taken_at,
-        version=found.version,
-    )
+    return _of_one_version(known, found.parts, found.version, found.taken_at)
 
 
 def _of_scan(known: Parts) -> Plan:
     begun = scanning.begin(known)
     version = version_of(begun.at)
+    return _of_one_version(known, begun.parts, version, begun.complete_until)
+
+
+def _of_one_version(known: Parts, parts: Sequence[Part], version: int, complete_until: float) -> Plan:
     return Plan(
         origin=origin(known.config),
-        parts=versioned(begun.parts, version),
-        exported_at=begun.complete_until,
+        parts=versioned(parts, version),
+        exported_at=complete_until,
         version=version,
     )
 

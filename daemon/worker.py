@@ -82,7 +82,7 @@ def run(known: Parts, index: int, of: int) -> None:
             migration.generation,
             index,
             of,
-            lambda part: loading(known, sink, _with_version(part, migration), pace, sources, wanted),
+            lambda part: loading(known, sink, _with_version(part, migration), sources, pace, wanted),
             known.clock.monotonic,
             known.config.interleave,
         )
@@ -95,7 +95,7 @@ def load(part: Part, config: Config) -> Part:
     """
     known = parts(config)
     with reading(known, 1) as sources, opened(known, 1) as sink:
-        return load_one(known, sink, part, lambda _: None, sources=sources)
+        return load_one(known, sink, part, lambda _: None, sources)
 
 
 def load_one(
@@ -103,19 +103,19 @@ def load_one(
     sink: Retrying,
     part: Part,
     progress: Callable[[Part], None],
+    sources: Sources,
     pace: Pace | None = None,
-    sources: Sources | None = None,
 ) -> Part:
     """As backfill.load_part, with this migration's sources and ways."""
-    return backfill.finished(loading(known, sink, part, pace, sources), progress)
+    return backfill.finished(loading(known, sink, part, sources, pace), progress)
 
 
 def loading(
     known: Parts,
     sink: Retrying,
     part: Part,
+    sources: Sources,
     pace: Pace | None = None,
-    sources: Sources | None = None,
     wanted: Callable[[], None] | None = None,
 ) -> Loading:
     """As backfill.loading, with this migration's sources and ways. `wanted` raises when no more may be applied."""
@@ -125,7 +125,7 @@ def loading(
         apply=_while(wanted, sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
-    read = partial(pages, sources or _sources(known))
+    read = partial(pages, sources)
     return backfill.loading(read, part, ways, known.config.backfill.batch_rows, pace)
 
 

@@ -166,20 +166,26 @@ def _backfill(migration: Migration, seen: Observation, progress: Progress) -> Ba
     unknown = migration.pending or (not left and seen.parts_done < seen.parts_total)  # or the estimate was outgrown
     if progress.paused.backfill and left:
         per_second = 0.0  # what it was before tells nothing of when it will be done
-    eta = left / per_second if per_second > 0 and left else (0.0 if not (left or unknown) else None)
     return Backfill(
         parts_total=seen.parts_total,
         parts_done=seen.parts_done,
         items_total=seen.items_total,
         items_done=seen.items_done,
         items_per_second=round(per_second, 1),
-        eta_seconds=round(eta, 1) if eta is not None else None,
+        eta_seconds=eta_seconds(left, per_second) if left or not unknown else None,
         items_estimated=seen.estimated,
         applied=seen.applied,
         rejected=seen.rejected,
         skipped=seen.skipped,
         bytes_read=seen.bytes_read,
     )
+
+
+def eta_seconds(left: int, per_second: float) -> float | None:
+    """Until all is loaded, to a tenth; None where nothing moves."""
+    if not left:
+        return 0.0
+    return round(left / per_second, 1) if per_second > 0 else None
 
 
 def iso(epoch_seconds: float) -> str:

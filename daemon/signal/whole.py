@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from daemon.cutover import Condition
 from daemon.phase import Phase
-from daemon.signal.document import Backfill, DeadLetterCounts, Document, Lag, Paused, Ready, Tail
+from daemon.signal.document import Backfill, DeadLetterCounts, Document, Lag, Paused, Ready, Tail, eta_seconds
 
 # The table that is least far speaks for all; one that needs a person, before all others.
 _LEAST = [
@@ -86,19 +86,13 @@ def _backfill(each: Sequence[Backfill]) -> Backfill:
         items_total=total("items_total"),
         items_done=total("items_done"),
         items_per_second=round(per_second, 1),
-        eta_seconds=_eta(left, per_second) if not unknown else None,
+        eta_seconds=eta_seconds(left, per_second) if not unknown else None,
         items_estimated=any(one.items_estimated for one in each),
         applied=total("applied"),
         rejected=total("rejected"),
         skipped=total("skipped"),
         bytes_read=total("bytes_read"),
     )
-
-
-def _eta(left: int, per_second: float) -> float | None:
-    if not left:
-        return 0.0
-    return round(left / per_second, 1) if per_second > 0 else None
 
 
 def _tail(each: Sequence[Tail]) -> Tail:

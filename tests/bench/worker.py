@@ -53,7 +53,8 @@ def main(config_path: str, stored: str) -> dict[str, float]:
 
     steps["driver"] = memory("VmRSS")
     target: Any = TakesAll()
-    done = worker.load_one(known, target, part, lambda _: None)
+    with worker.reading(known, 1) as sources:
+        done = worker.load_one(known, target, part, lambda _: None, sources)
     if done.rows_read != part.items:
         raise AssertionError(f"{done.rows_read} of {part.items} rows")
     return {**steps, "peak": memory("VmHWM")}

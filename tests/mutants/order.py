@@ -210,7 +210,7 @@ REFUSALS = (
         "open dead letters do not keep ready away",
         "readers switch to a table that lacks rows",
         CUTOVER,
-        '        seen.dead_letter is None,\n        "NoneOpen"',
-        '        True,\n        "NoneOpen"',
+        '_unless("DeadLettersResolved", seen.dead_letter, "Open", holds)',
+        '_unless("DeadLettersResolved", None, "Open", holds)',
     ),
 )
