@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import ConfigurationError, load, load_all
+from daemon.config import Config, ConfigurationError, load, load_all
 from sinks.cassandra.options import CassandraOptions
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.jsonl.options import JsonlOptions
@@ -202,3 +202,19 @@ def test_ways_in_that_contradict_each_other_are_refused_with_the_reason(tmp_path
     text = GOOD.replace('{manifest: "s3://b/p/AWSDynamoDB/01/manifest-summary.json"}', backfill)
     with pytest.raises(ConfigurationError, match=why):
         load(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "side_by_side"), [("dynamodb", None, 4), ("jsonl", None, 1), ("jsonl", 3, 3)]
+)
+def test_files_are_read_side_by_side_where_one_file_is_one_partition_of_the_target(kind, asked, side_by_side):
+    options = {"kind": "dynamodb", "table": "moved", "region": "us-east-1"} if kind == "dynamodb" else {"kind": "jsonl"}
+    if kind == "jsonl":
+        options["to"] = "/lines"
+    made = Config(
+        migration="orders",
+        source={"table": "orders", "region": "us-east-1"},
+        backfill={"manifest": "s3://b/AWSDynamoDB/0-0/manifest-summary.json", "interleave": asked},
+        target=options,
+    )
+    assert made.interleave == side_by_side
