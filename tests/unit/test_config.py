@@ -204,17 +204,16 @@ def test_ways_in_that_contradict_each_other_are_refused_with_the_reason(tmp_path
         load(written(tmp_path, text))
 
 
-@pytest.mark.parametrize(
-    ("kind", "asked", "side_by_side"), [("dynamodb", None, 4), ("jsonl", None, 1), ("jsonl", 3, 3)]
-)
-def test_files_are_read_side_by_side_where_one_file_is_one_partition_of_the_target(kind, asked, side_by_side):
-    options = {"kind": "dynamodb", "table": "moved", "region": "us-east-1"} if kind == "dynamodb" else {"kind": "jsonl"}
-    if kind == "jsonl":
-        options["to"] = "/lines"
+DYNAMODB = {"kind": "dynamodb", "table": "moved", "region": "us-east-1"}
+JSONL = {"kind": "jsonl", "to": "/lines"}
+
+
+@pytest.mark.parametrize(("target", "asked", "side_by_side"), [(DYNAMODB, None, 4), (JSONL, None, 1), (JSONL, 3, 3)])
+def test_files_are_read_side_by_side_where_one_file_is_one_partition_of_the_target(target, asked, side_by_side):
     made = Config(
         migration="orders",
         source={"table": "orders", "region": "us-east-1"},
         backfill={"manifest": "s3://b/AWSDynamoDB/0-0/manifest-summary.json", "interleave": asked},
-        target=options,
+        target=target,
     )
     assert made.interleave == side_by_side
