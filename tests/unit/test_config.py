@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import ConfigurationError, load, load_all
+from daemon.config import Config, ConfigurationError, load, load_all
 from sinks.cassandra.options import CassandraOptions
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.jsonl.options import JsonlOptions
@@ -243,3 +243,18 @@ def test_every_choice_about_a_cql_table_can_be_written_in_yaml(tmp_path):
     assert options.ttl.as_ == "ttl"
     assert options.columns["created"].otherwise == "dead-letter"
     assert options.keys["at"].type == "bigint"
+
+
+DYNAMODB = {"kind": "dynamodb", "table": "moved", "region": "us-east-1"}
+JSONL = {"kind": "jsonl", "to": "/lines"}
+
+
+@pytest.mark.parametrize(("target", "asked", "side_by_side"), [(DYNAMODB, None, 4), (JSONL, None, 1), (JSONL, 3, 3)])
+def test_files_are_read_side_by_side_where_one_file_is_one_partition_of_the_target(target, asked, side_by_side):
+    made = Config(
+        migration="orders",
+        source={"table": "orders", "region": "us-east-1"},
+        backfill={"manifest": "s3://b/AWSDynamoDB/0-0/manifest-summary.json", "interleave": asked},
+        target=target,
+    )
+    assert made.interleave == side_by_side
