@@ -8,8 +8,9 @@ in it: the configuration holds none, only where they are (`password_env`, `passw
 import math
 import subprocess
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,10 @@ def _plain(value: Any) -> Any:
             return {"path": str(value)}
         case datetime():
             return {"datetime": value.isoformat()}
+        case date():
+            return {"date": value.isoformat()}
+        case bytes():
+            return {"bytes": b64encode(value).decode()}
     return {"class": [type(value).__module__, type(value).__qualname__], "values": _fields(value)}
 
 
@@ -107,6 +112,10 @@ def _made(value: Any) -> Any:
             return Path(text)
         case {"datetime": text}:
             return datetime.fromisoformat(text)
+        case {"date": text}:
+            return date.fromisoformat(text)
+        case {"bytes": text}:
+            return b64decode(text)
         case {"class": [module, name], "values": fields}:
             model = getattr(import_module(module), name)
             return model(**{field: _made(one) for field, one in fields.items()})

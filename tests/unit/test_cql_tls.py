@@ -13,7 +13,7 @@ from fake_cql import FakeCql
 from sinks.cassandra.lane.dial import Access
 from sinks.cassandra.lane.lane import LaneTransport
 from sinks.cassandra.layout import Mutation, Step
-from sinks.sink import SinkUnavailable
+from sinks.sink import SinkMisconfigured
 
 
 def certificate(folder, address):
@@ -62,6 +62,6 @@ def test_a_node_of_another_name_or_that_nobody_trusts_is_not_spoken_to(tmp_path,
     path = certificate(tmp_path, named or "127.0.0.1")
     trusting = ssl.create_default_context(cafile=path if named else None)
     with FakeCql(tls=server_side(path)) as node:
-        with pytest.raises(SinkUnavailable, match="certificate verify failed"):
+        with pytest.raises(SinkMisconfigured, match="certificate verify failed"):
             LaneTransport(node.ring, Access(["INSERT"], 6, 5.0, None, trusting))
         assert node.startups == []
