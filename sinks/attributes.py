@@ -160,6 +160,24 @@ def members(json: bytes) -> dict[str, msgspec.Raw]:
         raise UnreadableItem(f"not an item in DynamoDB's typed JSON: {error}") from error
 
 
+def reader(name: str) -> Callable[[bytes], Value]:
+    """A function that reads one attribute of an item and skips the others; None where it is NULL or absent.
+
+    It raises UnreadableItem.
+    """
+    one = msgspec.defstruct("One", [("value", dict[str, Any] | None, None)], rename={"value": name}, gc=False)
+    decode = msgspec.json.Decoder(one).decode
+
+    def read(json: bytes) -> Value:
+        try:
+            typed = decode(json).value  # type: ignore[attr-defined]
+        except msgspec.MsgspecError as error:
+            raise UnreadableItem(f"not an item in DynamoDB's typed JSON: {error}") from error
+        return None if typed is None else decode_value(typed)
+
+    return read
+
+
 _typed = msgspec.json.Decoder(dict[str, Any]).decode
 
 

@@ -55,6 +55,13 @@ def columns(options: CassandraOptions, keys: KeySchema) -> dict[str, str]:
     return {**key_columns(options, keys), **value_columns(options)}
 
 
+def attribute_columns(options: CassandraOptions, keys: KeySchema) -> dict[str, str]:
+    """Attribute -> column of what CQL sees as a column of its own: the key, and the chosen attributes."""
+    attributes = (part.name for part in (keys.partition, keys.sort) if part is not None)
+    typed = {name: chosen.column or name for name, chosen in options.columns.items()}
+    return {**dict(zip(attributes, key_columns(options, keys), strict=True)), **typed}
+
+
 def qualified(options: CassandraOptions) -> str:
     """`"keyspace"."table"`."""
     return f"{quoted(options.keyspace)}.{quoted(options.table)}"

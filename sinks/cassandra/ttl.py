@@ -22,15 +22,15 @@ the same time of expiry.
 tombstone since then: the same time that must outlast the move for deletions guards against an older row here.
 """
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sinks.attributes import Value, decode_member, members
+from sinks.attributes import Value, reader
 from sinks.cassandra.cells import Cell
 from sinks.cassandra.key_columns import KeyColumns
 from sinks.cassandra.layout import Layout, Mutation, Step
-from sinks.cassandra.values import codec
 from sinks.change import Change, Key
 from sinks.sink import Stored
 
@@ -38,14 +38,14 @@ SECONDS_MAX = 630_720_000  # 20 years (Cassandra, Attributes.MAX_TTL)
 # 2038-01-19T03:14:06Z (Cassandra, Cell.MAX_DELETION_TIME), and a day less: a coordinator's clock may be ahead of ours.
 EXPIRES_MAX = 2**31 - 2 - 86_400
 FORGOTTEN_SECONDS = 5 * 365 * 86400
-_int = codec("int").encode
+_int = struct.Struct(">i").pack
 
 
 class ExpiringLayout:
     """A layout whose INSERTs carry a TTL. `clock` tells the seconds since 1970, which should be the nodes' own."""
 
     def __init__(self, layout: Layout, attribute: str, clock: Callable[[], float]) -> None:
-        self._layout, self._attribute, self._clock = layout, attribute, clock
+        self._layout, self._expires, self._clock = layout, reader(attribute), clock
         self._inserts = {place for place, text in enumerate(layout.statements) if text.startswith("INSERT ")}
         self.statements: Sequence[str] = [
             f"{text} AND TTL ?" if place in self._inserts else text for place, text in enumerate(layout.statements)
@@ -63,7 +63,7 @@ class ExpiringLayout:
         if left < 0:
             self._layout.mutation(change)  # raises where it could never be stored: a rejection is no matter of time
             return self._layout.mutation(Change(change.key, change.version, None))
-        cell = _int(Decimal(left))
+        cell = _int(left)
         made = self._layout.mutation(change)
         return Mutation(made.partition, tuple(self._expiring(step, cell) for step in made.steps))
 
@@ -73,10 +73,6 @@ class ExpiringLayout:
 
     def _expiring(self, step: Step, cell: Cell) -> Step:
         return Step(step.statement, (*step.cells, cell)) if step.statement in self._inserts else step
-
-    def _expires(self, json: bytes) -> Value:
-        raw = members(json).get(self._attribute)
-        return None if raw is None else decode_member(raw)
 
 
 def seconds_left(expires: Value, now: int) -> int:

@@ -2,6 +2,7 @@
 
 import random
 import subprocess
+from functools import partial
 from itertools import product
 
 import boto3
@@ -147,10 +148,10 @@ def nodetool(node, *arguments):
     assert told.returncode == 0, told.stdout + told.stderr
 
 
-def both_cassandra(cassandra, fresh_name):
+def both_cassandra(cassandra, fresh_name, **layout):
     place = {"contact_points": [cassandra.host], "port": cassandra.port, "local_datacenter": "datacenter1"}
-    options = CassandraOptions(**place, keyspace="moved", table=fresh_name(), create_table=True)
-    return CassandraSink(options, TEXT_KEYS), SimulatedCassandra(CqlStore(), TEXT_KEYS)
+    options = CassandraOptions(**place, keyspace="moved", table=fresh_name(), create_table=True, **layout)
+    return CassandraSink(options, TEXT_KEYS), SimulatedCassandra(CqlStore(), TEXT_KEYS, **layout)
 
 
 def both_dynamodb(dynamodb, fresh_name):
@@ -165,18 +166,22 @@ def opened(sinks):
     return sinks
 
 
+TYPED = {"layout": "columns", "columns": {"n": "text", "m": "text"}}
+SOME = [{"n": "x"}, {"n": "y"}, {"n": "é"}, {"m": "x"}, {"n": "x", "m": "y"}, {"o": "x"}]
+
+
 def some_change(chance):
     key, version = Key("k", str(chance.randrange(20))), chance.randrange(12)
-    return deleted(key, version) if chance.random() < 0.3 else put(key, version, n=chance.choice(["x", "y", "é"]))
+    return deleted(key, version) if chance.random() < 0.3 else put(key, version, **chance.choice(SOME))
 
 
 def rows(sink, keys):
     return {key: (stored.version, stored.item.attributes()) for key, stored in sink.read(keys).items()}
 
 
-@pytest.mark.parametrize("server", ["cassandra", "dynamodb"])
-def test_the_sink_leaves_the_same_rows_on_a_server_and_in_the_simulation(request, server, fresh_name):
-    make = both_cassandra if server == "cassandra" else both_dynamodb
+@pytest.mark.parametrize("make", [both_cassandra, partial(both_cassandra, **TYPED), both_dynamodb])
+def test_the_sink_leaves_the_same_rows_on_a_server_and_in_the_simulation(request, make, fresh_name):
+    server = "dynamodb" if make is both_dynamodb else "cassandra"
     real, simulated = opened(make(request.getfixturevalue(server), fresh_name))
     chance, keys = random.Random(5), [Key("k", str(n)) for n in range(20)]
     try:

@@ -11,8 +11,8 @@ CQL_LAYOUTS = (
         "a put of columns without its row deletion",
         "what the item no longer has stays",
         COLUMNS,
-        "key[0], (before, Step(self.INSERT,",
-        "key[0], (Step(self.INSERT,",
+        "(before, Step(self.INSERT,",
+        "(*(), Step(self.INSERT,",
     ),
     Mutant(
         "a row deletion at the time of its put",

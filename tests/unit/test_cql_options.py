@@ -73,6 +73,12 @@ def test_the_columns_are_told_in_the_order_of_the_table_with_types_as_a_node_tel
         "attrs": "text",
         "version": "bigint",
     }
+    assert schema.attribute_columns(said, TEXT_KEYS) == {
+        "customer": "customer_id",
+        "order": "order",
+        "tags": "tags",
+        "created": "at",
+    }
 
 
 @pytest.mark.parametrize(
