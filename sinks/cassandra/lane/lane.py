@@ -97,11 +97,17 @@ class LaneTransport:
                 while self._unfinished:
                     self._turn()
             except BaseException:
-                # Whoever interrupts us must not find half a batch in the next one.
-                self.close()
+                self._abandon()
                 raise
             self._results = []
             return results
+
+    def _abandon(self) -> None:
+        """Whoever interrupted us must not find half a batch in the next one."""
+        for link in self._links.all:
+            self._poll.unregister(link.fileno())
+            self._links.drop(link, ConnectionException("interrupted"))
+        self._delayed, self._homeless, self._by_fd = [], [], {}
 
     def close(self) -> None:
         """See Transport."""
@@ -217,7 +223,7 @@ class LaneTransport:
             return
         code, error = refusals.refusal(reply.body)
         if code == refusals.UNPREPARED:
-            link.prepare_again(self._clock())
+            link.prepare_again(request, self._clock())
             self._again(request, error, 0.0)
         elif code in refusals.BUSY:
             link.window.overloaded(len(link.in_flight))
