@@ -15,8 +15,10 @@ BYTES_MAX = 48 * 1024
 def size_bytes(mutation: Mutation) -> int:
     """Of its cells. What each needs beside itself is a few bytes: these bounds are not that exact."""
     size = 0
-    for _, cells in mutation.steps:
-        size += sum(map(len, filter(None, cells)))
+    for step in mutation.steps:
+        for cell in step[1]:
+            if cell:
+                size += len(cell)
     return size
 
 

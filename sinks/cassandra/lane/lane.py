@@ -89,7 +89,8 @@ class LaneTransport:
             results: list[Exception | None] = [None] * len(mutations)
             self._results = results
             requests = [
-                Request(places, [mutations[place] for place in places], size) for places, size in together(mutations)
+                Request(places, [mutations[place] for place in places] if places[1:] else [mutations[places[0]]], size)
+                for places, size in together(mutations)
             ]
             self._unfinished, self._asked_all = len(requests), False
             self._route(requests, self._clock())
