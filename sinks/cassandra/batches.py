@@ -6,6 +6,7 @@ batches of one partition (seen on Cassandra 5.0.9: 2 x 200 KiB is taken). Bounds
 
 from collections.abc import Iterator, Sequence
 
+from sinks.cassandra.cells import UNSET
 from sinks.cassandra.layout import Mutation
 
 ROWS_MAX = 30
@@ -15,8 +16,10 @@ BYTES_MAX = 48 * 1024
 def size_bytes(mutation: Mutation) -> int:
     """Of its cells. What each needs beside itself is a few bytes: these bounds are not that exact."""
     size = 0
-    for _, cells in mutation.steps:
-        size += sum([len(cell) for cell in cells if isinstance(cell, bytes)])
+    for step in mutation.steps:
+        for cell in step[1]:
+            if cell and cell is not UNSET:
+                size += len(cell)
     return size
 
 

@@ -191,12 +191,15 @@ def _same(marks: Sequence[tuple[int, int]], rows: int) -> None:
 
 
 def _figures(taken: Sequence[tuple[Run, Run]]) -> dict[str, Any]:
+    by_cpu = [other.cpu_per_100k / ours.cpu_per_100k for ours, other in taken]
     ratios = [ours.rate / other.rate for ours, other in taken]
     return {
         "rows_per_second": round(statistics.median(ours.rate for ours, _ in taken)),
         "cpu_seconds_per_100k": round(statistics.median(ours.cpu_per_100k for ours, _ in taken), 2),
         "other_rows_per_second": round(statistics.median(other.rate for _, other in taken)),
         "other_cpu_seconds_per_100k": round(statistics.median(other.cpu_per_100k for _, other in taken), 2),
+        "cpu_ratio": round(statistics.median(by_cpu), 1),
+        "cpu_range": [round(min(by_cpu), 1), round(max(by_cpu), 1)],
         "ratio": round(statistics.median(ratios), 1),
         "range": [round(min(ratios), 1), round(max(ratios), 1)],
     }
@@ -236,12 +239,13 @@ def lines_of(found: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
     """For the table of `make bench`."""
     if found is None:
         return [(COMPILER_MISSING, "", "")]
-    low, high = found["range"]
+    (low, high), (few, many) = found["range"], found["cpu_range"]
+    by_cpu = f"{found['cpu_ratio']:.1f}x ({few:.1f} to {many:.1f})"
     ours = f"{found['rows_per_second']:,} rows/s"
     other = f"{found['other_rows_per_second']:,} rows/s"
     return [
         ("changes -> CQL, null server, one core", ours, f"{found['ratio']:.1f}x ({low:.1f} to {high:.1f})"),
-        ("  CPU per 100,000 rows", f"{found['cpu_seconds_per_100k']} s", ""),
+        ("  CPU per 100,000 rows", f"{found['cpu_seconds_per_100k']} s", by_cpu),
         (f"cassandra-driver execute_async, {USUAL_IN_FLIGHT} in flight", other, "1"),
         ("  CPU per 100,000 rows", f"{found['other_cpu_seconds_per_100k']} s", ""),
     ]

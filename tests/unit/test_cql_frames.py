@@ -207,6 +207,7 @@ def test_an_item_of_its_key_alone_leaves_nothing():
     [
         b'{"m":{"M":{"customer":{"S":"alice"}}},"customer":{"S":"alice"},"order":{"S":"1"}}',
         b'{"m":{"M":{"customer":{"S":"alice"}}},"\\u0063ustomer":{"S":"alice"},"order":{"S":"1"}}',
+        b'{"m":{"M":{"a":{"S":"1"},"customer":{"S":"alice"}}},"customer":{"S":"alice"},"order":{"S":"1"}}',
         b'{"t":{"S":"customer"},"customer":{"S":"alice"},"order":{"S":"1"}}',
         b' {"customer":{"S":"alice"},"order":{"S":"1"}}',
         b'{"customer" : {"S":"alice"},"order":{"S":"1"}}',

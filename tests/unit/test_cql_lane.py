@@ -231,6 +231,25 @@ def test_another_node_takes_the_rows_of_one_that_is_lost(connect):
         assert set(other.cells) == set(cells(sent))
 
 
+def test_an_interrupted_batch_leaves_nothing_for_the_next_one(connect):
+    class Interrupted(BaseException):
+        pass
+
+    def interrupting():
+        raise Interrupted
+
+    with FakeCql() as node:
+        lane = connect(node)
+        node.coming.append(refused(0x1001))
+        lane._chance = interrupting
+        with pytest.raises(Interrupted):
+            lane.write(mutations(50))
+        lane._chance = lambda: 0.0
+        node.rows.clear()
+        assert lane.write(mutations(10)) == [None] * 10
+        assert node.connections == 2
+
+
 def test_threads_may_share_a_lane(connect):
     with FakeCql() as node:
         lane, results = connect(node), {}

@@ -89,7 +89,8 @@ class LaneTransport:
             results: list[Exception | None] = [None] * len(mutations)
             self._results = results
             requests = [
-                Request(places, [mutations[place] for place in places], size) for places, size in together(mutations)
+                Request(places, [mutations[place] for place in places] if places[1:] else [mutations[places[0]]], size)
+                for places, size in together(mutations)
             ]
             self._unfinished, self._asked_all = len(requests), False
             self._route(requests, self._clock())
@@ -97,11 +98,17 @@ class LaneTransport:
                 while self._unfinished:
                     self._turn()
             except BaseException:
-                # Whoever interrupts us must not find half a batch in the next one.
-                self.close()
+                self._abandon()
                 raise
             self._results = []
             return results
+
+    def _abandon(self) -> None:
+        """Whoever interrupted us must not find half a batch in the next one."""
+        for link in self._links.all:
+            self._poll.unregister(link.fileno())
+            self._links.drop(link, ConnectionException("interrupted"))
+        self._delayed, self._homeless, self._by_fd = [], [], {}
 
     def close(self) -> None:
         """See Transport."""
@@ -217,7 +224,7 @@ class LaneTransport:
             return
         code, error = refusals.refusal(reply.body)
         if code == refusals.UNPREPARED:
-            link.prepare_again(self._clock())
+            link.prepare_again(request, self._clock())
             self._again(request, error, 0.0)
         elif code in refusals.BUSY:
             link.window.overloaded(len(link.in_flight))

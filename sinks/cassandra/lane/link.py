@@ -28,6 +28,7 @@ class Request(msgspec.Struct, gc=False):
     size_bytes: int
     deadline: float = 0.0  # 0: never sent
     attempts: int = 0
+    packer: Packer | None = None  # with whose ids it was sent
 
 
 class Outcome(msgspec.Struct):
@@ -88,7 +89,7 @@ class Link:
     def _pack(self, now: float) -> None:
         in_flight, waiting = self.in_flight, self.waiting
         parts: list[bytes] = []
-        request_frame, deadline = self._packer.request, now + self._access.timeout_seconds
+        packer, deadline = self._packer, now + self._access.timeout_seconds
         size, most = 0, min(SEND_ROWS, max(1, self.window.allowed - len(in_flight)))
         bytes_max = self._bytes_max * self.window.share
         while waiting and len(parts) < most and size < SEND_BYTES:
@@ -96,12 +97,12 @@ class Link:
                 break
             request, stream = waiting.popleft(), self._free_stream()
             try:
-                packed = request_frame(request.mutations, stream)
+                packed = packer.request(request.mutations, stream)
             except ValueError as error:
                 self._outcome.unbindable.append((request, error))
                 continue
             parts.append(packed)
-            request.deadline = request.deadline or deadline
+            request.deadline, request.packer = request.deadline or deadline, packer
             in_flight[stream] = request
             size += len(packed)
             self._bytes += request.size_bytes
@@ -160,9 +161,12 @@ class Link:
         found, self._outcome = self._outcome, Outcome()
         return found
 
-    def prepare_again(self, now: float) -> None:
-        """Ask for the statements' ids, unless that is under way. The next send takes it along, and rows wait for it."""
-        if not self._preparing:
+    def prepare_again(self, request: Request, now: float) -> None:
+        """Ask for the statements' ids, unless that is under way or was done since the request was sent.
+
+        The next send takes it along, and rows wait for it.
+        """
+        if not self._preparing and request.packer is self._packer:
             self._prepared_by = now + self._access.timeout_seconds
             for place, statement in enumerate(self._access.statements):
                 stream = self._free_stream()
