@@ -9,7 +9,6 @@ from mutants.order import ORDER, REFUSALS
 from mutants.proof import GAPS, PROOF
 from mutants.review import REVIEW
 from mutants.scan import SCAN
-from mutants.target import TARGET
 
 MUTANTS = (
     *ORDER,
