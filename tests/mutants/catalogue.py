@@ -24,5 +24,5 @@ MUTANTS = (
     *ACCESS,
     *JSONL,
     *REVIEW,
-    *TARGET,
+    *PROVISIONED,
 )
