@@ -128,7 +128,8 @@ class Target:
     def _columns(self, metadata: Any) -> Iterator[SchemaStep]:
         """Columns that are no part of the key can be added."""
         found = self._table(metadata).columns
-        for name, kind in schema.columns(self._options, self._keys).items():
+        wanted = {**schema.key_columns(self._keys), **schema.COLUMNS}
+        for name, kind in wanted.items():
             if name not in found:
                 statement = f"ALTER TABLE {self._name} ADD {schema.quoted(name)} {kind}"
                 yield SchemaStep(statement, f"column {name!r} is missing")

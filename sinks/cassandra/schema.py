@@ -34,12 +34,6 @@ def key_columns(keys: KeySchema) -> dict[str, str]:
     return {part.name: CQL_TYPES[part.type] for part in parts}
 
 
-def columns(options: CassandraOptions, keys: KeySchema) -> dict[str, str]:
-    """Column name -> CQL type of the whole table, the key first. Raises SinkMisconfigured as key_columns does."""
-    del options
-    return {**key_columns(keys), **COLUMNS}
-
-
 def qualified(options: CassandraOptions) -> str:
     """`"keyspace"."table"`."""
     return f"{quoted(options.keyspace)}.{quoted(options.table)}"

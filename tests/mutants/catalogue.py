@@ -7,6 +7,7 @@ from mutants.jsonl import JSONL
 from mutants.load import LOAD, SINKS, STATE
 from mutants.order import ORDER, REFUSALS
 from mutants.proof import GAPS, PROOF
+from mutants.provision import PROVISIONED
 from mutants.review import REVIEW
 from mutants.scan import SCAN
 
