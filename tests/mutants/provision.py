@@ -5,7 +5,7 @@ from mutants.mutant import CUTOVER, OBSERVE, SERVICE, Mutant
 SETTINGS, PROVISION, VIEWS = (f"sinks/cassandra/{name}.py" for name in ("settings", "provision", "views"))
 REMEMBERED, COMPLETION, SCHEMA = (f"daemon/{name}.py" for name in ("target_settings", "completion", "schema_cli"))
 
-TARGET = (
+PROVISIONED = (
     Mutant(
         "a short grace is taken for a long one",
         "a tombstone is purged before an older backfill row arrives",
