@@ -202,3 +202,10 @@ def test_ways_in_that_contradict_each_other_are_refused_with_the_reason(tmp_path
     text = GOOD.replace('{manifest: "s3://b/p/AWSDynamoDB/01/manifest-summary.json"}', backfill)
     with pytest.raises(ConfigurationError, match=why):
         load(written(tmp_path, text))
+
+
+def test_an_import_of_the_table_is_refused_with_the_reason(tmp_path):
+    text = GOOD.replace("backfill: {", "backfill: {via: import-table, ")
+    with pytest.raises(ConfigurationError, match="without the version that tells an imported item"):
+        load(written(tmp_path, text))
+    assert load(written(tmp_path, GOOD.replace("backfill: {", "backfill: {via: writes, "))).backfill.via == "writes"
