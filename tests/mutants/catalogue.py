@@ -1,6 +1,7 @@
 """Bugs that tools of this kind have had, or that our own first drafts had."""
 
 from mutants.access import ACCESS
+from mutants.dynamodb_target import DYNAMODB_TARGET
 from mutants.exports import EXPORTS
 from mutants.foreign import FOREIGN
 from mutants.jsonl import JSONL
@@ -9,7 +10,6 @@ from mutants.order import ORDER, REFUSALS
 from mutants.proof import GAPS, PROOF
 from mutants.review import REVIEW
 from mutants.scan import SCAN
-from mutants.target import TARGET
 
 MUTANTS = (
     *ORDER,
@@ -25,5 +25,5 @@ MUTANTS = (
     *ACCESS,
     *JSONL,
     *REVIEW,
-    *TARGET,
+    *DYNAMODB_TARGET,
 )

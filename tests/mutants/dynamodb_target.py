@@ -7,7 +7,7 @@ CLONED, ALTERNATOR, COMPLETED = (
     "tests/property/test_alternator.py",
     "tests/unit/test_complete.py",
 )
-TARGET = (
+DYNAMODB_TARGET = (
     Mutant(
         "who makes an item appear does not look afterwards",
         "a deletion between look and put is lost",
