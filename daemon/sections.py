@@ -100,6 +100,9 @@ class Backfill(Section):
         description="Or: the ARN of an export, also of one that is being made.",
     )
     export: ExportRequest | None = Field(default=None, description="Or: where moveout lets one be written.")
+    via: Literal["writes", "import-table"] = Field(
+        default="writes", description="How rows get into a DynamoDB target. import-table is refused, with the reason."
+    )
     windows: list[Manifest] = Field(
         default=[], description="Incremental exports that follow the manifest's, where the stream reaches not so far."
     )
@@ -131,6 +134,13 @@ class Backfill(Section):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> "Backfill":
+        if self.via == "import-table":
+            raise ValueError(
+                "via: import-table is not offered. AWS's ImportTable stores an export as it is, without the version "
+                "that tells an imported item from one that the application wrote: the tail could not update it, or "
+                "would overwrite the application's after the switch. Leave `via` out; the design of a sound way is in "
+                "daemon/README.md"
+            )
         exports = [name for name in ("manifest", "export_arn", "export") if getattr(self, name) is not None]
         if self.from_ == "s3-export" and len(exports) > 1:
             raise ValueError(f"one export at a time: give one of {', '.join(exports)}")

@@ -6,6 +6,7 @@ is known to DynamoDB Local: not run on AWS.
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -35,8 +36,8 @@ def target_table(config: Config) -> Mapping[str, Any] | None:
     if place is None:
         return None
     try:
-        client = aws.client("dynamodb", place)
-        found: Mapping[str, Any] = client.describe_table(TableName=getattr(config.target, "table", ""))["Table"]
+        with closing(aws.client("dynamodb", place)) as client:
+            found: Mapping[str, Any] = client.describe_table(TableName=getattr(config.target, "table", ""))["Table"]
     except (ClientError, BotoCoreError):
         return None
     return found

@@ -7,8 +7,9 @@ run on DynamoDB Local (the whole contract of a sink), and in every order of its 
 One rule: a deletion is remembered *before* the item is deleted, and whoever makes an item appear looks *afterwards*
 whether a newer deletion is remembered; if so, it deletes what it made. So whichever of two comes last sees the other.
 What a process leaves that dies between the two steps is deleted by whoever applies the same batch again, and what a
-late one leaves by `settle`. Until then readers may see, for that moment, an item that was deleted: transactions would
-not show it.
+late one leaves, whose batch nobody applies again, by `settle`. Until then readers may see an item that was deleted:
+transactions would not show it. The engine settles once, when the backfill is done: what a process leaves that was
+frozen, wakes up after that, and dies in just this moment, stays until somebody settles again.
 """
 
 from collections.abc import Callable, Generator, Mapping

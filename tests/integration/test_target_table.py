@@ -138,15 +138,3 @@ def test_a_profile_that_does_not_exist_is_for_a_person(dynamodb, fresh_name):
     )
     with pytest.raises(SinkMisconfigured, match="the profile 'nobody' of the target"):
         DynamoDbSink(options, TEXT_KEYS).open()
-
-
-def test_the_keys_of_a_profile_sign_what_is_sent_to_the_target(tmp_path, monkeypatch):
-    from sinks import access
-    from sinks.dynamodb.sink import access_of
-
-    (tmp_path / "credentials").write_text("[scylla]\naws_access_key_id = alternator\naws_secret_access_key = x\n")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    place = {"region": "us-east-1", "endpoint_url": "http://127.0.0.1:1"}
-    options = DynamoDbOptions(kind="dynamodb", table="moved", profile="scylla", **place)
-    keys = access.session(access_of(options, "moveout")).get_credentials()
-    assert keys.access_key == "alternator"

@@ -148,7 +148,7 @@ def test_what_a_late_writer_leaves_that_dies_is_swept_by_settle(dies_after):
 
 
 def test_without_settle_a_late_writer_would_leave_a_deleted_item():
-    """Why `settle` runs once more at the end: the moment between the two steps is real."""
+    """The moment between the two steps is real."""
     found = {
         outcome([put(10), deleted(20)], order, dies_after)
         for dies_after in range(STEPS_MAX)

@@ -18,7 +18,7 @@ from sinks.change import KeyAttribute, KeySchema
 from sinks.dynamodb.call import Calls
 from sinks.dynamodb.errors import as_sink_error
 from sinks.dynamodb.options import DynamoDbOptions
-from sinks.dynamodb.sink import DynamoDbSink
+from sinks.dynamodb.sink import DynamoDbSink, access_of
 from sinks.sink import SinkMisconfigured, SinkUnavailable
 
 ROLE = "arn:aws:iam::222222222222:role/moveout-source"
@@ -286,3 +286,23 @@ def test_a_role_that_is_refused_is_one_finding_and_no_traceback(sts):
     known = SimpleNamespace(dynamodb=aws.client("dynamodb", aws.source(config)))
     with pytest.raises(CheckFailed, match=r"^source table 'orders' cannot be read: the role .*'wrong'.*$"):
         preflight.table(config, known.dynamodb)
+
+
+def test_the_keys_of_a_profile_sign_what_is_sent_to_the_target(tmp_path, monkeypatch):
+    (tmp_path / "credentials").write_text("[scylla]\naws_access_key_id = alternator\naws_secret_access_key = x\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    place = {"region": "us-east-1", "endpoint_url": "http://127.0.0.1:1"}
+    options = DynamoDbOptions(kind="dynamodb", table="moved", profile="scylla", **place)
+    keys = access.session(access_of(options, "moveout")).get_credentials()
+    assert keys.access_key == "alternator"
+
+
+def test_a_target_with_a_profile_is_asked_apart_from_moveouts_own_credentials():
+    file = {
+        "migration": "orders",
+        "source": {"table": "orders", "region": "eu-west-1"},
+        "backfill": {"from": "scan"},
+        "dead_letters": {"to": "/letters"},
+        "target": {"kind": "dynamodb", "table": "moved", "region": "us-east-1", "profile": "other"},
+    }
+    assert [sides for sides, _ in identities.asked(Config(**file))] == ["source, control", "target"]

@@ -258,3 +258,10 @@ def test_files_are_read_side_by_side_where_one_file_is_one_partition_of_the_targ
         target=target,
     )
     assert made.interleave == side_by_side
+
+
+def test_an_import_of_the_table_is_refused_with_the_reason(tmp_path):
+    text = GOOD.replace("backfill: {", "backfill: {via: import-table, ")
+    with pytest.raises(ConfigurationError, match="without the version that tells an imported item"):
+        load(written(tmp_path, text))
+    assert load(written(tmp_path, GOOD.replace("backfill: {", "backfill: {via: writes, "))).backfill.via == "writes"
