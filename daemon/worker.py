@@ -16,12 +16,13 @@ import structlog
 
 from daemon import backfill, log
 from daemon.app import Parts, parts
-from daemon.apply import Deliver, Ways
+from daemon.apply import Deliver, Ways, loading
 from daemon.backfill import BackfillIncomplete
 from daemon.config import Config, ConfigurationError, load_all
 from daemon.config import load as load_config
 from daemon.control import Migration, Part
 from daemon.exits import EXIT_FAILED, EXIT_USAGE, told
+from daemon.metered import Meter, Metered
 from daemon.pace import Pace
 from daemon.phase import Phase
 from daemon.retry import Abandoned, Retrying
@@ -116,7 +117,7 @@ def load_one(
     """As backfill.load_part, with this migration's sources and ways. `wanted` raises when no more may be applied."""
     wanted = wanted or still_wanted
     ways = Ways(
-        load=_while(wanted, sink.load),
+        load=_while(wanted, loading(sink)),
         apply=_while(wanted, sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
@@ -144,12 +145,15 @@ def _sources(known: Parts) -> Sources:
 @contextmanager
 def opened(known: Parts) -> Iterator[Retrying]:
     """A sink that waits for its target."""
-    sink = Retrying(known.sink(), on_trouble=_trouble, wanted=_wanted, sleep=known.clock.sleep)
+    meter = Meter()
+    inner = Metered(known.sink(), meter, known.clock.monotonic)
+    sink = Retrying(inner, on_trouble=_trouble, wanted=_wanted, sleep=known.clock.sleep)
     sink.open()
     try:
         yield sink
     finally:
         sink.close()
+        logger.info("target_closed", sent=msgspec.structs.asdict(meter))
 
 
 def rows_pace(known: Parts, of: int) -> Pace:
