@@ -31,8 +31,8 @@ CQL_ACCESS = (
         "a password is read once for a process",
         "a restart of the sink after a rotation still has the old one",
         "sinks/cassandra/access.py",
-        "def credentials(",
-        "@__import__('functools').lru_cache\ndef credentials(",
+        "            return os.environ[options.password_env]",
+        "            return os.__dict__.setdefault('kept', os.environ[options.password_env])",
         "tests/unit/test_cql_access.py",
     ),
     Mutant(
