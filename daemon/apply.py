@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sinks.change import Change
-from sinks.sink import Rejection
+from sinks.sink import BulkLoad, Rejection, Sink
 
 Deliver = Callable[[Sequence[Change]], Sequence[Rejection]]
 # Makes rejected changes durable elsewhere; raises when it cannot, and then nothing may pass them.
@@ -20,6 +20,11 @@ class Ways(NamedTuple):
     load: Deliver
     apply: Deliver
     keep: Keep
+
+
+def cheapest(sink: Sink) -> Deliver:
+    """The way in for rows of a backfill: the cheaper one, where the sink has it."""
+    return sink.load if isinstance(sink, BulkLoad) else sink.apply
 
 
 def deliver(into: Deliver, changes: Sequence[Change], keep: Keep) -> int:

@@ -15,7 +15,7 @@ from daemon.control import Migration, Proof
 from daemon.dead_letter import in_source
 from daemon.letter_box import BoxUnavailable
 from daemon.retry import Abandoned, Retrying
-from sinks.sink import Readable, Sink, SinkError
+from sinks.sink import BulkLoad, Readable, Sink, SinkError
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ def settle(known: Parts, migration: Migration, wanted: Callable[[], bool]) -> No
     """What must follow the load before anything can be called ready. Raises what FAILURES lists."""
     sink = _opened(known, wanted)
     try:
-        swept = sink.settle()
+        swept = sink.settle() if isinstance(sink, BulkLoad) else 0
         log.info("backfill_settled", rows_removed=swept)
         if migration.sweep is not None:
             _sweep(known, migration, sink)

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import tenacity
 
 from sinks.change import Change
-from sinks.sink import BulkLoad, Rejection, Sink, SinkUnavailable
+from sinks.sink import Rejection, Sink, SinkUnavailable
+from sinks.wrapping import lend
 
 T = TypeVar("T")
 WAIT_SECONDS_MAX = 15.0
@@ -18,7 +20,9 @@ class Abandoned(Exception):
 
 
 class Retrying:
-    """A sink around a sink: what raises SinkUnavailable is done again until it does not.
+    """A sink around a sink: what writes and raises SinkUnavailable is done again until it does not.
+
+    What reads (`read`, `versions`) is passed on: whoever reads starts anew with a whole look.
 
     `on_trouble` hears of each failure, and None once it is over. `wanted` is asked before each attempt;
     when it says no, Abandoned is raised.
@@ -36,6 +40,12 @@ class Retrying:
         self._on_trouble = on_trouble
         self._wanted = wanted
         self._sleep = sleep
+        lend(
+            self,
+            inner,
+            load=lambda load: partial(self._batch, load),
+            settle=lambda settle: partial(self._until_done, settle),
+        )
 
     def open(self) -> None:
         """Connect, waiting for the target as long as it takes."""
@@ -44,15 +54,6 @@ class Retrying:
     def apply(self, changes: Sequence[Change]) -> Sequence[Rejection]:
         """Apply, waiting for the target as long as it takes."""
         return self._batch(self.inner.apply, changes)
-
-    def load(self, changes: Sequence[Change]) -> Sequence[Rejection]:
-        """The inner sink's cheap way in where it has one, else apply."""
-        load = self.inner.load if isinstance(self.inner, BulkLoad) else self.inner.apply
-        return self._batch(load, changes)
-
-    def settle(self) -> int:
-        """The inner sink's sweep where it needs one."""
-        return self._until_done(self.inner.settle) if isinstance(self.inner, BulkLoad) else 0
 
     def close(self) -> None:
         """Close the inner sink."""

@@ -15,11 +15,12 @@ import structlog
 
 from daemon import backfill, completion, log
 from daemon.app import Parts, parts
-from daemon.apply import Deliver, Ways
+from daemon.apply import Deliver, Ways, cheapest
 from daemon.backfill import BackfillIncomplete, Loading
 from daemon.config import Config
 from daemon.control import Migration, Part
 from daemon.exits import EXIT_FAILED, told
+from daemon.metered import Meter, Metered
 from daemon.pace import Pace
 from daemon.phase import Phase
 from daemon.retry import Abandoned, Retrying
@@ -121,7 +122,7 @@ def loading(
     """As backfill.loading, with this migration's sources and ways. `wanted` raises when no more may be applied."""
     wanted = wanted or still_wanted
     ways = Ways(
-        load=_while(wanted, sink.load),
+        load=_while(wanted, cheapest(sink)),
         apply=_while(wanted, sink.apply),
         keep=lambda rejections: known.dead_letters.keep(rejections, part.name),
     )
@@ -149,12 +150,15 @@ def _sources(known: Parts) -> Sources:
 @contextmanager
 def opened(known: Parts, writers: int) -> Iterator[Retrying]:
     """A sink that waits for its target, held to what one of so many writers may use of it."""
-    sink = Retrying(known.sink(writers=writers), on_trouble=_trouble, wanted=_wanted, sleep=known.clock.sleep)
+    meter = Meter()
+    inner = Metered(known.sink(writers=writers), meter, known.clock.monotonic)
+    sink = Retrying(inner, on_trouble=_trouble, wanted=_wanted, sleep=known.clock.sleep)
     sink.open()
     try:
         yield sink
     finally:
         sink.close()
+        logger.info("target_closed", sent=msgspec.structs.asdict(meter))
 
 
 def rows_pace(known: Parts, of: int) -> Pace:

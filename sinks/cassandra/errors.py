@@ -128,9 +128,11 @@ def as_sink_error(error: Exception) -> SinkError:
     return SinkMisconfigured(f"the target refused: {error}")
 
 
-def nobody_listens(error: NoHostAvailable) -> bool:
-    """True when every node refused the connection itself: there is nobody who could be misunderstood."""
-    return all(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
+def nobody_listens(error: Exception) -> bool:
+    """True when there is nobody who could be misunderstood: every node refused the connection, or none was found."""
+    return not isinstance(error, NoHostAvailable) or all(
+        isinstance(cause, ConnectionRefusedError) for cause in _causes(error)
+    )
 
 
 def _causes(error: NoHostAvailable) -> list[Exception]:

@@ -25,6 +25,7 @@ from sinks.cassandra.driver import (
     Session,
     SimpleStatement,
     TokenAwarePolicy,
+    cassandra,
 )
 from sinks.cassandra.errors import UNBINDABLE, as_sink_error, is_rejection, nobody_listens
 from sinks.cassandra.lane.dial import Access
@@ -229,7 +230,8 @@ class CassandraSink:
     def _explained(self, error: Exception, context: ssl.SSLContext | None) -> Exception:
         options = self._options
         known = as_sink_error(error)
-        if not (isinstance(error, NoHostAvailable) and isinstance(known, SinkUnavailable)):
+        nobody = isinstance(error, NoHostAvailable | cassandra.UnresolvableContactPoints)
+        if not (nobody and isinstance(known, SinkUnavailable)):
             return known
         misunderstood = None if nobody_listens(error) else handshake.misunderstanding(options, context)
         if misunderstood is not None:

@@ -67,7 +67,7 @@ SINKS = (
         "no sweep after the load",
         "rows that were deleted before they were loaded stay",
         BESIDE,
-        "        swept = sink.settle()\n",
+        "        swept = sink.settle() if isinstance(sink, BulkLoad) else 0\n",
         "        swept = 0\n",
     ),
 )

@@ -18,6 +18,9 @@ from sinks.cassandra.errors import (
     meaning_of,
     meaning_of_code,
 )
+from sinks.cassandra.options import CassandraOptions
+from sinks.cassandra.sink import CassandraSink
+from sinks.change import KeyAttribute, KeySchema
 from sinks.sink import SinkMisconfigured, SinkUnavailable
 
 UNAVAILABLE, MISCONFIGURED, REJECTED = Meaning
@@ -151,3 +154,18 @@ def test_an_error_that_is_no_rejection_is_the_engines_word_for_it(code):
     error = as_sink_error(CqlError(code, "said"))
     assert type(error) is (SinkUnavailable if CODES[code] is UNAVAILABLE else SinkMisconfigured)
     assert "said" in str(error)
+
+
+class Cluster:
+    """A driver that finds no node behind the names: it says so when it is made, and not when it connects."""
+
+    def __init__(self, *_, **__):
+        raise cassandra.UnresolvableContactPoints({"cassandra.example": None})
+
+
+def test_names_that_cannot_be_resolved_are_waited_for_and_said():
+    place = {"contact_points": ["cassandra.example"], "local_datacenter": "d", "keyspace": "k", "table": "t"}
+    sink = CassandraSink(CassandraOptions(**place), KeySchema(KeyAttribute("id", "S")), cluster=Cluster)
+    with pytest.raises(SinkUnavailable, match=r"cassandra\.example:9042 .*contact_points"):
+        sink.open()
+    sink.close()

@@ -2,10 +2,13 @@
 
 import multiprocessing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sink_contract import KEY, TEXT_KEYS, SinkContract, apply, deleted, held, put
 
+from daemon.app import Parts
+from daemon.config import ConfigurationError, load, load_all
 from sinks.custom import CustomOptions, loaded
 from sinks.sink import Readable, Scannable, SinkMisconfigured, SinkUnavailable
 
@@ -116,6 +119,46 @@ def test_what_a_factory_says_on_purpose_is_passed_on(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SinkUnavailable, match="asleep"):
         custom("away_sink:make")
+
+
+MOVE = """
+migration: own
+mode: backfill
+source: {table: orders, region: us-east-1}
+backfill: {from: scan}
+dead_letters: {to: /letters}
+"""
+
+
+def written(tmp_path, text):
+    (tmp_path / "moveout.yaml").write_text(text)
+    return tmp_path / "moveout.yaml"
+
+
+def test_a_configuration_names_a_sink_from_outside_and_moveout_makes_it(tmp_path):
+    text = f"{MOVE}target: {{sink: '{NAME}', options: {{path: {tmp_path}/moved.db}}}}\n"
+    known = Parts(load(written(tmp_path, text)))
+    known.__dict__["table"] = SimpleNamespace(keys=TEXT_KEYS)
+    sink = known.sink()
+    assert type(sink).__name__ == "SqliteSink"
+    sink.open()
+    apply(sink, put(KEY, 1, a="x"))
+    sink.close()
+
+
+@pytest.mark.parametrize("name", ["SqliteSink", "example_sink.sqlite", "example_sink/sqlite.py:SqliteSink", ":x"])
+def test_a_name_that_is_none_is_a_fault_of_the_configuration(tmp_path, name):
+    with pytest.raises(ConfigurationError, match=r"target\.sink"):
+        load(written(tmp_path, f"{MOVE}target: {{sink: '{name}'}}\n"))
+
+
+def test_two_tables_into_one_foreign_target_are_refused_and_its_options_not_shown(tmp_path):
+    target = f"target: {{sink: '{NAME}', options: {{path: hunter2}}}}"
+    tables = f"tables:\n  - {{source: {{table: one}}, {target}}}\n  - {{source: {{table: two}}, {target}}}\n"
+    shared = MOVE.replace("{table: orders, ", "{")
+    with pytest.raises(ConfigurationError, match="is the target of two") as told:
+        load_all(written(tmp_path, shared + tables))
+    assert "hunter2" not in str(told.value)
 
 
 def test_options_of_a_foreign_sink_stand_in_no_repr():

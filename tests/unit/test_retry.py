@@ -1,6 +1,7 @@
 import pytest
 from fakes import FlakySink
 
+from daemon.apply import cheapest
 from daemon.retry import WAIT_SECONDS_MAX, Abandoned, Retrying
 from sinks.change import Change, Key
 from sinks.memory import MemorySink
@@ -72,9 +73,39 @@ def test_a_write_that_was_applied_although_it_timed_out_does_no_harm():
 def test_a_sink_without_a_bulk_load_is_loaded_through_apply():
     sink = MemorySink()
     assert not isinstance(sink, BulkLoad)
-    wrapped, _, _ = retrying(sink)
-    wrapped.load([CHANGE])
-    assert (list(sink.changes), wrapped.settle()) == ([Key("a")], 0)
+    wrapped, _, slept = retrying(Away(SinkUnavailable("x")))
+    assert not isinstance(wrapped, BulkLoad)
+    cheapest(wrapped)([CHANGE])
+    assert (list(wrapped.inner.changes), len(slept)) == ([Key("a")], 1)
+
+
+class Bulky(Away):
+    """Has a way in of its own for the backfill, and is away as told."""
+
+    def __init__(self, *errors):
+        super().__init__(*errors)
+        self.loaded = []
+
+    def load(self, changes):
+        if self.errors:
+            raise self.errors.pop(0)
+        self.loaded += changes
+        return []
+
+    def settle(self):
+        if self.errors:
+            raise self.errors.pop(0)
+        return 7
+
+
+def test_a_bulk_load_and_its_sweep_wait_for_the_target_as_apply_does():
+    sink = Bulky(SinkUnavailable("x"), SinkUnavailable("y"))
+    wrapped, _, slept = retrying(sink)
+    assert isinstance(wrapped, BulkLoad)
+    assert list(cheapest(wrapped)([CHANGE])) == []
+    assert (sink.loaded, sink.changes, len(slept)) == ([CHANGE], {}, 2)
+    sink.errors = [SinkUnavailable("z")]
+    assert (wrapped.settle(), len(slept)) == (7, 3)
 
 
 class Partial(MemorySink):
