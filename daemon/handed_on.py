@@ -9,7 +9,7 @@ import math
 import subprocess
 import sys
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from importlib import import_module
 from pathlib import Path
@@ -38,23 +38,19 @@ def main(config_path: str, table: str | None = None) -> int:
     return 0
 
 
-def asked(config_path: str, table: str | None = None) -> "Callable[[], list[Config]]":
-    """Have a file checked by another process, which begins at once; what it hands on is waited for when called.
+def given(config_path: str, table: str | None = None) -> "list[Config]":
+    """The tables of a file, or the one named, checked by another process.
 
-    Then raises SystemExit with its exit code, when it has said on stderr why there is none.
+    To be asked for before anything large is imported: for half a second there are two processes.
+    Raises SystemExit with the other's exit code, when it has said on stderr why there is none.
     """
     command = [sys.executable, "-m", "daemon.handed_on", config_path, *([table] if table else [])]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-
-    def handed() -> "list[Config]":
-        said, _ = child.communicate()
-        if child.returncode:
-            # A negative one is the signal that ended it.
-            raise SystemExit(child.returncode if child.returncode > 0 else EXIT_FAILED)
-        tables: list[Config] = decoded(said)
-        return tables
-
-    return handed
+    child = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    if child.returncode:
+        # A negative one is the signal that ended it.
+        raise SystemExit(child.returncode if child.returncode > 0 else EXIT_FAILED)
+    tables: list[Config] = decoded(child.stdout)
+    return tables
 
 
 def encoded(tables: "Sequence[Config]") -> bytes:

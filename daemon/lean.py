@@ -3,7 +3,7 @@
     worker CONFIG INDEX OF [TABLE]     a backfill worker (daemon/worker.py)
     shard CONFIG GENERATION TABLE      one shard of a stream (daemon/kcl/shard.py)
 
-Both without pydantic: another process checks the configuration, while this one imports what it needs.
+Both without pydantic: another process checks the configuration, before this one imports what it needs.
 """
 
 import sys
@@ -31,15 +31,15 @@ def main(arguments: Sequence[str]) -> int:
     unchecked.stand_in()
     match list(arguments):
         case ["worker", path, index, of, *table]:
-            tables = handed_on.asked(path, *table)
+            tables = handed_on.given(path, *table)
             from daemon import worker
 
             return worker.main(tables, int(index), int(of))
         case ["shard", path, generation, table]:
-            tables = handed_on.asked(path, table)
+            (config,) = handed_on.given(path, table)
             from daemon.kcl import shard
 
-            return shard.main(tables, int(generation))
+            return shard.main(config, int(generation))
     raise ValueError(f"a worker or a shard was expected, found {' '.join(arguments)!r}: see daemon/lean.py")
 
 

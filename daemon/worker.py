@@ -37,10 +37,10 @@ ANCHOR_POLL_SECONDS = 2.0
 LOOK_SECONDS = 2.0
 
 
-def main(tables: Callable[[], Sequence[Config]], index: int, of: int) -> int:
-    """Load this share; the exit code of `moveout backfill`. `tables` may raise SystemExit."""
+def main(tables: Sequence[Config], index: int, of: int) -> int:
+    """Load this share of each table; the exit code of `moveout backfill`."""
     try:
-        return for_each(tables(), lambda known: run(known, index, of), partial(_log, f"backfill-{index}"))
+        return for_each(tables, lambda known: run(known, index, of), partial(_log, f"backfill-{index}"))
     except KeyboardInterrupt:
         return EXIT_FAILED
 

@@ -33,6 +33,6 @@ if __name__ == "__main__":
     from sinks import unchecked
 
     unchecked.stand_in()
-    given = handed_on.asked(sys.argv[1])()
+    given = handed_on.given(sys.argv[1])
     assert "pydantic_core" not in sys.modules
     print(json.dumps(seen(given)))

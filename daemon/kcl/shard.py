@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -28,13 +28,12 @@ from daemon.source.stream import record_reader
 PIPE_BYTES = 1 << 20  # a page is 2-3 MB of JSON: the default 8 KiB buffer costs more than decoding it
 
 
-def main(tables: Callable[[], Sequence[Config]], generation: int) -> int:
-    """Speak the KCL's protocol of the one table until stdin ends; 0. `tables` may raise SystemExit."""
+def main(config: Config, generation: int) -> int:
+    """Speak the KCL's protocol until stdin ends; 0."""
     protocol = _protocol_out()
     # An orderly stop comes through the KCL; a signal to the whole group must not cut a batch short.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    (config,) = tables()
     names = {"migration": config.migration, "table": config.source.table}
     log.configure(config.log.format, config.log.level, **names, role="shard")
     requests = open(0, encoding="utf-8", buffering=PIPE_BYTES, newline="\n")  # noqa: SIM115  lives as long as we do

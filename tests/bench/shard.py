@@ -5,17 +5,16 @@ JSON.
 import json
 import sys
 
-from tests.bench.worker import asked, memory
+from tests.bench.worker import given, memory
 
 
 def main(config_path: str) -> dict[str, float]:
     """Its modules, its two clients, the driver of its target. Nothing is asked, and no cluster is connected to."""
     steps = {"python": memory("VmRSS")}
-    given = asked(config_path)
+    (config,) = given(config_path)
     import daemon.kcl.shard  # noqa: F401
     from daemon.app import Parts
 
-    (config,) = given()
     steps["modules"] = memory("VmRSS")
     known = Parts(config)
     steps["clients"] = memory("VmRSS") if known.streams and known.control else 0

@@ -7,7 +7,7 @@ target that takes everything. Prints one JSON object: MiB after each step, by th
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class TakesAll:
 def main(config_path: str, stored: str) -> dict[str, float]:
     """Load the part, JSON as the control table has it, from there; MiB by step."""
     steps = {"python": memory("VmRSS")}
-    given = asked(config_path)
+    (config,) = given(config_path)
     import msgspec
 
     from daemon import worker
@@ -42,7 +42,6 @@ def main(config_path: str, stored: str) -> dict[str, float]:
     from daemon.preflight import TableFacts
     from sinks.change import KeyAttribute, KeySchema
 
-    (config,) = given()
     steps["modules"] = memory("VmRSS")
     part = msgspec.json.decode(stored, type=Part)
     known = Parts(config)
@@ -60,13 +59,13 @@ def main(config_path: str, stored: str) -> dict[str, float]:
     return {**steps, "peak": memory("VmHWM")}
 
 
-def asked(config_path: str) -> Callable[[], Any]:
+def given(config_path: str) -> Any:
     """As a process of daemon/lean.py begins."""
     from daemon import handed_on
     from sinks import unchecked
 
     unchecked.stand_in()
-    return handed_on.asked(config_path)
+    return handed_on.given(config_path)
 
 
 def configured(endpoint_url: str) -> dict[str, Any]:

@@ -40,8 +40,8 @@ LEAN = (
         "a refused configuration ends a worker well",
         "a Job is complete that has loaded nothing",
         "daemon/handed_on.py",
-        "        if child.returncode:",
-        "        if child.returncode < 0:",
+        "    if child.returncode:",
+        "    if child.returncode < 0:",
         HANDED,
     ),
 )

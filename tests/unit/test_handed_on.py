@@ -148,7 +148,7 @@ def test_whatever_an_option_holds_comes_back_as_it_was(value):
 
 def test_what_is_wrong_with_the_file_ends_the_process_that_asked_with_its_exit_code(tmp_path):
     with pytest.raises(SystemExit) as ended:
-        handed_on.asked(str(tmp_path / "none.yaml"))()
+        handed_on.given(str(tmp_path / "none.yaml"))
     assert ended.value.code == 2
 
 
