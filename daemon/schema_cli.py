@@ -94,7 +94,7 @@ def applied(known: Any, sink: Any, steps: Sequence[SchemaStep]) -> None:
     for step in steps:
         if step.before:
             target_settings.remember(known.control, step.before)
-        sink.apply_schema([step])
+        sink.apply_schema([step], lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True))
         err.print(f"done: {step.statement.splitlines()[0]}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -48,8 +48,8 @@ class Provisioned(Protocol):
         Raises SinkMisconfigured where no step can mend it (another key), SinkUnavailable.
         """
 
-    def apply_schema(self, steps: Sequence[SchemaStep]) -> None:
-        """Do the steps that are not by hand, wait until they are in force. Safe to repeat.
+    def apply_schema(self, steps: Sequence[SchemaStep], told: Callable[[str], None] = lambda _: None) -> None:
+        """Do the steps that are not by hand, wait until they are in force; `told` hears of the waiting. Safe to repeat.
 
         Raises SinkMisconfigured, SinkUnavailable.
         """

@@ -169,7 +169,7 @@ def proposed(
     options: CassandraOptions, keys: KeySchema, source: SourceTable, present: Sequence[str]
 ) -> Iterator[SchemaStep]:
     """What is left to a person: a view for each index that is not `present`."""
-    return views.proposals(source, options, keys, views.columns(options, keys), present)
+    return views.proposals(source, options, keys, schema.attribute_columns(options, keys), present)
 
 
 def keyspace_step(options: CassandraOptions) -> SchemaStep:

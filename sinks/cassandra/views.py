@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sinks.cassandra.options import CassandraOptions
-from sinks.cassandra.schema import key_columns, qualified, quoted
+from sinks.cassandra.schema import qualified, quoted
 from sinks.change import KeySchema
 from sinks.provision import SchemaStep, SourceTable
 
@@ -48,13 +48,6 @@ def _projected(projection: Mapping[str, Any]) -> tuple[str, ...] | None:
     if projection.get("ProjectionType", "ALL") == "ALL":
         return None
     return tuple(projection.get("NonKeyAttributes", ()))
-
-
-def columns(options: CassandraOptions, keys: KeySchema) -> Mapping[str, str]:
-    """Attribute -> column of what is no mere part of `attrs`. Raises SinkMisconfigured."""
-    attributes = [part.name for part in (keys.partition, keys.sort) if part is not None]
-    key = zip(attributes, key_columns(options, keys), strict=True)
-    return {**dict(key), **{name: typed.column or name for name, typed in options.columns.items()}}
 
 
 def proposals(

@@ -16,9 +16,10 @@ from sinks import access
 from sinks.access import Access, NoCredentials, RoleRefused, RoleUnavailable
 from sinks.change import KeyAttribute, KeySchema
 from sinks.dynamodb.call import Calls
+from sinks.dynamodb.connect import access_of
 from sinks.dynamodb.errors import as_sink_error
 from sinks.dynamodb.options import DynamoDbOptions
-from sinks.dynamodb.sink import DynamoDbSink, access_of
+from sinks.dynamodb.sink import DynamoDbSink
 from sinks.sink import SinkMisconfigured, SinkUnavailable
 
 ROLE = "arn:aws:iam::222222222222:role/moveout-source"
