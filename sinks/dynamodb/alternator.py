@@ -15,6 +15,7 @@ frozen, wakes up after that, and dies in just this moment, stays until somebody 
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
+import msgspec
 from botocore.exceptions import ClientError
 
 from sinks.change import Change, KeySchema
@@ -101,7 +102,7 @@ def _stored(options: DynamoDbOptions, keys: KeySchema, change: Change, condition
     assert change.item is not None  # noqa: S101  only puts come here
     request = _on(options, keys, change, options.table)
     del request["Key"]
-    item = versioned(change.item.json, options.version_attribute, change.version)
+    item = msgspec.Raw(versioned(change.item.json, options.version_attribute, change.version))
     return "PutItem", {**request, "Item": item, "ConditionExpression": condition}
 
 

@@ -1,13 +1,13 @@
 """The stores of the simulation against the servers that they stand for: the same requests, the same answers."""
 
 import random
-import subprocess
 from functools import partial
 from itertools import product
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from nodetool import nodetool
 from simulation.cql_store import DELETE, INSERT, UPDATE, CqlStore, Write
 from simulation.dynamodb_store import DynamoStore
 from simulation.dynamodb_wire import Client, SimulatedCalls, Wire
@@ -16,9 +16,6 @@ from simulation.targets import SimulatedCassandra, SimulatedDynamoDb
 from sink_contract import KEY, TEXT_KEYS, apply, deleted, held, put
 
 from daemon.control import Conflict, Control, Leader
-from daemon.demo.servers.cassandra_node import EXPORTS
-from daemon.java import jars
-from daemon.java.jre import java
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.sink import CassandraSink
 from sinks.change import Key
@@ -133,19 +130,6 @@ def test_a_purged_tombstone_lets_an_older_row_back_as_on_a_node(session, fresh_n
         for write in late:
             target.apply(write)
         assert [target.read(key) for key in KEYS[:2]] == [{"a": "late"}, {"a": "late"}]
-
-
-def nodetool(node, *arguments):
-    library, folder = jars.ensure("cassandra"), node._folder
-    places = {"cassandra.config": f"file://{folder}/conf/cassandra.yaml", "cassandra.storagedir": folder}
-    # It writes down what it was asked in the home folder, which must not be that of this machine.
-    places |= {"java.io.tmpdir": folder, "user.home": folder}
-    options = [f"-D{name}={value}" for name, value in places.items()]
-    options += [f"--add-exports={name}=ALL-UNNAMED" for name in EXPORTS]
-    tool = ["org.apache.cassandra.tools.NodeTool", "-h", node.host, "-p", str(node._jmx_port)]
-    command = [str(java(17, 20)), "-XX:-UsePerfData", *options, "-cp", f"{library}/*", *tool, *arguments]
-    told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    assert told.returncode == 0, told.stdout + told.stderr
 
 
 def both_cassandra(cassandra, fresh_name, **layout):

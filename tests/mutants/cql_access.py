@@ -63,8 +63,8 @@ CQL_ACCESS = (
         "a wrapper hides what its sink can do",
         "the sweep at the end of a load is left out",
         "sinks/wrapping.py",
-        "OPTIONAL: tuple[type, ...] = (Readable, Scannable, BulkLoad, Provisioned, Completable)",
-        "OPTIONAL: tuple[type, ...] = (Readable, Scannable, Provisioned, Completable)",
+        "OPTIONAL: tuple[type, ...] = (Readable, Scannable, BulkLoad, Described, Provisioned, Guarded, Completable)",
+        "OPTIONAL: tuple[type, ...] = (Readable, Scannable, Described, Provisioned, Guarded, Completable)",
         "tests/unit/test_retry.py",
     ),
 )
