@@ -90,7 +90,7 @@ class Target:
     def __init__(self, control):
         self.control, self.did = control, []
 
-    def apply_schema(self, steps, told):
+    def apply_schema(self, steps, _):
         self.did.append((*(step.statement for step in steps), dict(before(self.control))))
 
 
