@@ -6,7 +6,6 @@ batches of one partition (seen on Cassandra 5.0.9: 2 x 200 KiB is taken). Bounds
 
 from collections.abc import Iterator, Sequence
 
-from sinks.cassandra.cells import UNSET
 from sinks.cassandra.layout import Mutation
 
 ROWS_MAX = 30
@@ -14,13 +13,8 @@ BYTES_MAX = 48 * 1024
 
 
 def size_bytes(mutation: Mutation) -> int:
-    """Of its cells. What each needs beside itself is a few bytes: these bounds are not that exact."""
-    size = 0
-    for step in mutation.steps:
-        for cell in step[1]:
-            if cell and cell is not UNSET:
-                size += len(cell)
-    return size
+    """Of its values, as they travel."""
+    return sum([len(step.values) for step in mutation.steps])
 
 
 def together(mutations: Sequence[Mutation]) -> Iterator[tuple[list[int], int]]:
@@ -28,6 +22,10 @@ def together(mutations: Sequence[Mutation]) -> Iterator[tuple[list[int], int]]:
 
     At most ROWS_MAX and BYTES_MAX a request; a mutation larger than that goes alone.
     """
+    if len({mutation.partition for mutation in mutations}) == len(mutations):
+        for place, mutation in enumerate(mutations):
+            yield [place], size_bytes(mutation)
+        return
     open_ones: dict[bytes, tuple[list[int], int]] = {}
     for place, mutation in enumerate(mutations):
         size, partition = size_bytes(mutation), mutation.partition

@@ -8,7 +8,7 @@ Both ways to a node send these same bytes, so what is stored does not depend on 
 
 import enum
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,13 @@ class Unset(enum.Enum):
 UNSET = Unset.UNSET
 Cell = bytes | Unset | None
 
-_scale = struct.Struct(">i").pack
+# A value of the wire (section 3, [value]) begins with its length. Most are short: a look-up costs less than packing.
+length_of = struct.Struct(">i").pack
+SHORT_BYTES = 1024
+LENGTHS = [length_of(length) for length in range(SHORT_BYTES)]
+_NULL, _UNSET = length_of(-1), length_of(-2)
+count_of = struct.Struct(">H").pack
+_scale = length_of
 _WHOLE = _scale(0)
 bigint = struct.Struct(">q").pack
 
@@ -44,3 +50,29 @@ def decimal(number: Decimal) -> bytes:
 
 
 ENCODERS: dict[str, Callable[[Any], bytes]] = {"text": str.encode, "decimal": decimal, "blob": bytes, "bigint": bigint}
+
+
+def packed(cells: Sequence[Cell]) -> bytes:
+    """A statement's values as a request carries them: how many, then each one (section 4.1.4, `<n><value_1>...`)."""
+    parts = [count_of(len(cells))]
+    for cell in cells:
+        if cell is None or cell is UNSET:
+            parts.append(_NULL if cell is None else _UNSET)
+        else:
+            parts += (LENGTHS[len(cell)] if len(cell) < SHORT_BYTES else length_of(len(cell)), cell)
+    return b"".join(parts)
+
+
+def unpacked(values: bytes) -> tuple[Cell, ...]:
+    """The inverse, for whoever wants to look."""
+    cells: list[Cell] = []
+    at = 2
+    for _ in range(int.from_bytes(values[:2])):
+        length = int.from_bytes(values[at : at + 4], signed=True)
+        at += 4
+        if length < 0:
+            cells.append(None if length == -1 else UNSET)
+        else:
+            cells.append(values[at : at + length])
+            at += length
+    return tuple(cells)

@@ -9,7 +9,7 @@ from sinks.attributes import Value, decode_member, members
 from sinks.cassandra import schema
 from sinks.cassandra.cells import UNSET, Cell, bigint
 from sinks.cassandra.key_columns import KeyColumns
-from sinks.cassandra.layout import Mutation, Step, joined, key_attributes
+from sinks.cassandra.layout import Mutation, joined, key_attributes, step
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.values import Codec, Unfit, codec
 from sinks.change import Change, Item, Key, KeySchema
@@ -51,15 +51,15 @@ class ColumnsLayout:
         """One batch, or one DELETE at the change's version. Raises Unfit, UnreadableItem."""
         key = self.keys.cells(change.key)
         if change.item is None:
-            return Mutation(key[0], (Step(self.DELETE, (bigint(change.version), *key)),))
+            return Mutation(key[0], (step(self.DELETE, (bigint(change.version), *key)),))
         rest = members(change.item.json)
         for name in self._schema.names:
             rest.pop(name, None)
         cells = [self._cell(column, rest) for column in self._typed]
         version = bigint(change.version)
-        before = Step(self.DELETE, (bigint(change.version - 1), *key))
+        before = step(self.DELETE, (bigint(change.version - 1), *key))
         return Mutation(
-            key[0], (before, Step(self.INSERT, (*key, *cells, msgspec.json.encode(rest), version, version)))
+            key[0], (before, step(self.INSERT, (*key, *cells, msgspec.json.encode(rest), version, version)))
         )
 
     def stored(self, key: Key, row: Sequence[Any]) -> Stored:

@@ -4,27 +4,37 @@ A layout knows neither connections nor drivers; a transport (transport.py) knows
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from sinks.attributes import Value, cutter, encode_value, without
 from sinks.cassandra import schema
-from sinks.cassandra.cells import Cell, bigint
+from sinks.cassandra.cells import LENGTHS, SHORT_BYTES, Cell, bigint, count_of, length_of, packed, unpacked
 from sinks.cassandra.key_columns import KeyColumns
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import Change, Item, Key, KeySchema
 from sinks.sink import Stored
 
+_LONG = LENGTHS[8]
 
-class Step(NamedTuple):
-    """One statement with its values: `statement` is the place in `Layout.statements`, `cells` are in its order."""
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """One statement with its values: `statement` is the place in `Layout.statements`, `values` are in its order.
+
+    They are packed by whoever makes them (cells.packed): that is what travels, and what a row costs.
+    """
 
     statement: int
-    cells: tuple[Cell, ...]
+    values: bytes
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The values one by one."""
+        return unpacked(self.values)
 
 
-class Mutation(NamedTuple):
+class Mutation(msgspec.Struct, frozen=True, gc=False):
     """What one change does, atomically. `partition` is the cell of the partition key: it decides which node.
 
     One step is an EXECUTE; several are an UNLOGGED BATCH, which within one partition is one mutation
@@ -33,6 +43,11 @@ class Mutation(NamedTuple):
 
     partition: bytes
     steps: tuple[Step, ...]
+
+
+def step(statement: int, cells: Sequence[Cell]) -> Step:
+    """A Step of these cells."""
+    return Step(statement, packed(cells))
 
 
 class Layout(Protocol):
@@ -73,12 +88,12 @@ class DocumentLayout:
         self._keys, self._names = keys, keys.names
         self.keys = KeyColumns(options, keys)
         self.columns: Mapping[str, str] = schema.value_columns(options)
-        self._cut_partition = cutter(keys.partition.name, keys.partition.type)
-        self._cut_sort = cutter(keys.sort.name, keys.sort.type) if keys.sort else None
+        self._cut = cutter([part for part in (keys.partition, keys.sort) if part is not None])
         self.statements: Sequence[str] = (
             schema.insert_statement(options, keys),
             schema.delete_statement(options, keys),
         )
+        self._count = count_of(len(self.keys.names) + 3)
         self._partition = self.keys.encoders[0]
         self._sort = self.keys.encoders[1] if keys.sort else None
         self.select = schema.select_statement(options, keys)
@@ -89,16 +104,16 @@ class DocumentLayout:
         key = (partition,) if self._sort is None else (partition, self._sort(change.key.sort))
         version = bigint(change.version)
         if change.item is None:
-            return Mutation(partition, (Step(self.DELETE, (version, *key)),))
-        attrs = self._attrs(change.item.json, key)
-        return Mutation(partition, (Step(self.INSERT, (*key, attrs, version, version)),))
-
-    def _attrs(self, json: bytes, key: Sequence[bytes]) -> bytes:
-        """`key` are the cells: of a text, they are its UTF-8."""
-        rest = self._cut_partition(json, key[0])
-        if rest is not None and self._cut_sort is not None:
-            rest = self._cut_sort(rest, key[1])
-        return without(json, self._names) if rest is None else rest
+            return Mutation(partition, (step(self.DELETE, (version, *key)),))
+        json = change.item.json
+        attrs = self._cut(json, key) or without(json, self._names)
+        # cells.packed by hand: this runs for every row of a backfill.
+        parts = [self._count]
+        for cell in key:
+            length = len(cell)
+            parts += (LENGTHS[length] if length < SHORT_BYTES else length_of(length), cell)
+        parts += (length_of(len(attrs)), attrs, _LONG, version, _LONG, version)
+        return Mutation(partition, (Step(self.INSERT, b"".join(parts)),))
 
     def stored(self, key: Key, row: Sequence[Any]) -> Stored:
         """`row` is attrs and version."""

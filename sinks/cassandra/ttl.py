@@ -30,7 +30,7 @@ from typing import Any
 from sinks.attributes import Value, reader
 from sinks.cassandra.cells import Cell
 from sinks.cassandra.key_columns import KeyColumns
-from sinks.cassandra.layout import Layout, Mutation, Step
+from sinks.cassandra.layout import Layout, Mutation, Step, step
 from sinks.change import Change, Key
 from sinks.sink import Stored
 
@@ -65,14 +65,14 @@ class ExpiringLayout:
             return self._layout.mutation(Change(change.key, change.version, None))
         cell = _int(left)
         made = self._layout.mutation(change)
-        return Mutation(made.partition, tuple(self._expiring(step, cell) for step in made.steps))
+        return Mutation(made.partition, tuple([self._expiring(one, cell) for one in made.steps]))
 
     def stored(self, key: Key, row: Sequence[Any]) -> Stored:
         """The layout's own: the attribute is data as any other."""
         return self._layout.stored(key, row)
 
-    def _expiring(self, step: Step, cell: Cell) -> Step:
-        return Step(step.statement, (*step.cells, cell)) if step.statement in self._inserts else step
+    def _expiring(self, one: Step, cell: Cell) -> Step:
+        return step(one.statement, (*one.cells, cell)) if one.statement in self._inserts else one
 
 
 def seconds_left(expires: Value, now: int) -> int:

@@ -65,11 +65,16 @@ class Run(NamedTuple):
 def changes(seed: int, count: int) -> list[Change]:
     """Puts with keys of their own."""
     chance = random.Random(seed)
-    items = [lines.item(chance, number) for number in range(count)]
+    # An export promises no order: the key may stand anywhere.
+    items = [_shuffled(chance, lines.item(chance, number)) for number in range(count)]
     return [
         Change(Key(item["id"]["S"], item["order"]["S"]), 10**15 + number, Item(msgspec.json.encode(item)))
         for number, item in enumerate(items)
     ]
+
+
+def _shuffled(chance: random.Random, item: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(chance.sample(list(item.items()), len(item)))
 
 
 class Lane:

@@ -15,7 +15,7 @@ from sinks.cassandra.cells import bigint, varint
 from sinks.cassandra.lane.dial import Access
 from sinks.cassandra.lane.lane import LaneTransport
 from sinks.cassandra.lane.ring import token, watched
-from sinks.cassandra.layout import Mutation, Step
+from sinks.cassandra.layout import Mutation, step
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.sink import CassandraSink
 from sinks.cassandra.transport import StockTransport
@@ -86,15 +86,15 @@ def some_mutation(chance):
         cells = (partition, sort, text, varint(chance.randrange(-(2**70), 2**70)), bigint(at))
         if chance.random() < 0.3:
             seconds = TTL_STEP_SECONDS * chance.randrange(1, 50)
-            return Step(FOR_A_TIME, (*cells, seconds.to_bytes(4)))
-        return Step(INSERT, cells)
+            return step(FOR_A_TIME, (*cells, seconds.to_bytes(4)))
+        return step(INSERT, cells)
 
     match chance.choice(["insert", "insert", "delete", "replace"]):
         case "insert":
             return Mutation(partition, (insert(version),))
         case "delete":
-            return Mutation(partition, (Step(DELETE, (bigint(version), partition, sort)),))
-    return Mutation(partition, (Step(DELETE, (bigint(version - 1), partition, sort)), insert(version)))
+            return Mutation(partition, (step(DELETE, (bigint(version), partition, sort)),))
+    return Mutation(partition, (step(DELETE, (bigint(version - 1), partition, sort)), insert(version)))
 
 
 def held(session, table):
@@ -125,12 +125,12 @@ def test_the_lane_and_the_driver_store_the_same_cells_with_the_same_times(sessio
 def test_of_one_partition_only_the_row_is_rejected_that_no_node_can_take(make_table, connect, session, way):
     table = make_table()
     transport = connect(way, table)
-    rows = [Mutation(b"p", (Step(INSERT, (b"p", str(n).encode(), b"x", varint(n), bigint(1))),)) for n in range(20)]
-    rows[7] = Mutation(b"p", (Step(INSERT, (b"p", b"k" * 70_000, b"x", varint(7), bigint(1))),))
+    rows = [Mutation(b"p", (step(INSERT, (b"p", str(n).encode(), b"x", varint(n), bigint(1))),)) for n in range(20)]
+    rows[7] = Mutation(b"p", (step(INSERT, (b"p", b"k" * 70_000, b"x", varint(7), bigint(1))),))
     answers = transport.write(rows)
     # Too large for a batch with the others: it goes alone. With a null key it goes with them.
     assert [place for place, answer in enumerate(answers) if answer is not None] == [7]
-    rows[7] = Mutation(b"p", (Step(INSERT, (b"p", None, b"x", varint(7), bigint(1))),))
+    rows[7] = Mutation(b"p", (step(INSERT, (b"p", None, b"x", varint(7), bigint(1))),))
     answers = transport.write(rows)
     assert [place for place, answer in enumerate(answers) if answer is not None] == [7]
     assert isinstance(answers[7], InvalidRequest)
@@ -140,7 +140,7 @@ def test_of_one_partition_only_the_row_is_rejected_that_no_node_can_take(make_ta
 def test_statements_that_the_node_has_dropped_are_prepared_again(session, make_table, connect):
     table = make_table()
     lane = connect("lane", table)
-    row = [Mutation(b"p", (Step(INSERT, (b"p", b"s", b"x", varint(1), bigint(1))),))]
+    row = [Mutation(b"p", (step(INSERT, (b"p", b"s", b"x", varint(1), bigint(1))),))]
     assert lane.write(row) == [None]
     session.execute(f"ALTER TABLE moved.{table} ADD another text")
     session.execute(f"ALTER TABLE moved.{table} DROP another")
@@ -152,7 +152,7 @@ def test_rows_twice_as_large_as_an_item_can_become_are_stored_among_small_ones(s
     lane = connect("lane", table)
 
     def row(n, size):
-        return Mutation(b"p", (Step(INSERT, (b"p", str(n).encode(), b"x" * size, varint(n), bigint(1))),))
+        return Mutation(b"p", (step(INSERT, (b"p", str(n).encode(), b"x" * size, varint(n), bigint(1))),))
 
     sent = [row(n, 6 << 20 if n % 3 else 10) for n in range(9)]
     assert lane.write(sent) == [None] * 9
@@ -162,7 +162,7 @@ def test_rows_twice_as_large_as_an_item_can_become_are_stored_among_small_ones(s
 def test_a_token_is_what_the_node_says_it_is(session, make_table, connect):
     table = make_table()
     keys = ["", "a", "é🚀", "k" * 100, *map(str, range(200))][1:]
-    rows = [Mutation(key.encode(), (Step(INSERT, (key.encode(), b"", b"", b"\0", bigint(1))),)) for key in keys]
+    rows = [Mutation(key.encode(), (step(INSERT, (key.encode(), b"", b"", b"\0", bigint(1))),)) for key in keys]
     assert connect("lane", table).write(rows) == [None] * len(rows)
     said = {row[0]: row[1] for row in session.execute(about(table, "SELECT p, token(p) FROM moved.TABLE"))}
     assert said == {key: token(key.encode()) for key in keys}

@@ -11,8 +11,8 @@ CQL_LAYOUTS = (
         "a put of columns without its row deletion",
         "what the item no longer has stays",
         COLUMNS,
-        "(before, Step(self.INSERT,",
-        "(*(), Step(self.INSERT,",
+        "(before, step(self.INSERT,",
+        "(*(), step(self.INSERT,",
     ),
     Mutant(
         "a row deletion at the time of its put",

@@ -51,7 +51,7 @@ LANE = (
         "a member of a nested map is cut out as the key",
         "attributes are lost",
         "sinks/attributes.py",
-        "json.find(quoted, at + 1) >= 0",
+        "find(member, end) >= 0",
         "False",
         SEEN_BY_FRAMES,
     ),

@@ -22,7 +22,7 @@ from sinks.cassandra.errors import as_sink_error, is_rejection
 from sinks.cassandra.lane.dial import Access
 from sinks.cassandra.lane.lane import LaneTransport, Limits
 from sinks.cassandra.lane.ring import Node, Ring
-from sinks.cassandra.layout import Mutation, Step
+from sinks.cassandra.layout import Mutation, step
 from sinks.sink import SinkMisconfigured, SinkUnavailable
 
 STATEMENTS = ("INSERT", "DELETE")
@@ -30,7 +30,7 @@ STATEMENTS = ("INSERT", "DELETE")
 
 def mutation(n, partition=None, size=3):
     own = f"p{n}".encode() if partition is None else partition
-    return Mutation(own, (Step(0, (own, str(n).encode(), b"x" * size, None)),))
+    return Mutation(own, (step(0, (own, str(n).encode(), b"x" * size, None)),))
 
 
 def mutations(count):
@@ -166,7 +166,7 @@ def test_of_a_batch_that_is_refused_only_the_guilty_row_is_rejected(connect):
 
 def test_a_mutation_of_several_steps_is_one_batch(connect):
     with FakeCql() as node:
-        both = Mutation(b"p", (Step(1, (b"1", b"p")), Step(0, (b"p", b"s"))))
+        both = Mutation(b"p", (step(1, (b"1", b"p")), step(0, (b"p", b"s"))))
         assert connect(node).write([both]) == [None]
         ((_, opcode, steps),) = node.rows
         assert (opcode, [cells for _, cells in steps]) == (0x0D, [(b"1", b"p"), (b"p", b"s")])
@@ -174,7 +174,7 @@ def test_a_mutation_of_several_steps_is_one_batch(connect):
 
 def test_what_no_batch_can_hold_is_that_rows_fault(connect):
     with FakeCql() as node:
-        endless = Mutation(b"p", (Step(0, (b"",)),) * 65_536)
+        endless = Mutation(b"p", (step(0, (b"",)),) * 65_536)
         first, second = connect(node).write([endless, mutation(1)])
         assert is_rejection(first)
         assert second is None

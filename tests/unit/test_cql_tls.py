@@ -12,7 +12,7 @@ from fake_cql import FakeCql
 
 from sinks.cassandra.lane.dial import Access
 from sinks.cassandra.lane.lane import LaneTransport
-from sinks.cassandra.layout import Mutation, Step
+from sinks.cassandra.layout import Mutation, step
 from sinks.sink import SinkMisconfigured
 
 
@@ -43,7 +43,7 @@ def server_side(path):
 
 
 def row(n):
-    return Mutation(str(n).encode(), (Step(0, (str(n).encode(), b"x" * 2000)),))
+    return Mutation(str(n).encode(), (step(0, (str(n).encode(), b"x" * 2000)),))
 
 
 def test_rows_go_over_tls_to_a_node_whose_name_is_checked(tmp_path):

@@ -5,7 +5,7 @@ from cassandra import InvalidRequest, OperationTimedOut
 from cassandra.protocol import OverloadedErrorMessage
 from cassandra.query import PreparedStatement
 
-from sinks.cassandra.layout import Mutation, Step
+from sinks.cassandra.layout import Mutation, step
 from sinks.cassandra.sink import sent_by
 from sinks.cassandra.transport import StockTransport
 
@@ -36,7 +36,7 @@ def cells_of(statement):
 
 
 def rows(*partitions):
-    return [Mutation(p, (Step(0, (p, str(n).encode())),)) for n, p in enumerate(partitions)]
+    return [Mutation(p, (step(0, (p, str(n).encode())),)) for n, p in enumerate(partitions)]
 
 
 def transport(session, seconds=1000.0):

@@ -4,9 +4,8 @@ v4 because ScyllaDB speaks it and Cassandra 3.11 to 5 take it.
 """
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from sinks.cassandra.cells import UNSET, Cell
 from sinks.cassandra.layout import Mutation
 
 # Opcodes (2.4).
@@ -23,9 +22,6 @@ STATEMENTS_MAX = 65535
 
 _head = struct.Struct(">BBHBI").pack
 _int, _short = struct.Struct(">i").pack, struct.Struct(">H").pack
-# Most cells are short, and a look-up costs less than packing.
-_LENGTHS = [_int(length) for length in range(1024)]
-_NULL, _UNSET = _int(-1), _int(-2)
 
 
 class Malformed(Exception):
@@ -60,48 +56,47 @@ def _text(text: str) -> bytes:
     return _short(len(encoded)) + encoded
 
 
-def _cells(parts: list[bytes], cells: Iterable[Cell]) -> None:
-    add = parts.append
-    for cell in cells:
-        if cell is None or cell is UNSET:
-            add(_NULL if cell is None else _UNSET)
-            continue
-        length = len(cell)
-        add(_LENGTHS[length] if length < 1024 else _int(length))  # noqa: PLR2004  the table's size
-        add(cell)
-
-
 class Packer:
     """Frames of prepared statements; `ids` are what the node has given, by the statements' places."""
 
     def __init__(self, ids: Sequence[bytes], consistency: int) -> None:
         named = [_short(len(own)) + own for own in ids]
         asked = _short(consistency)
-        self._one = [prefix + asked + bytes([WITH_VALUES]) for prefix in named]
+        self._one = [_Execute(prefix + asked + bytes([WITH_VALUES])) for prefix in named]
         self._many = [bytes([BY_ID]) + prefix for prefix in named]
         self._tail = asked + b"\0"
 
-    def request(self, mutations: Sequence[Mutation], stream: int) -> bytes:
-        """An EXECUTE of a lone step, else an UNLOGGED BATCH of all of them (4.1.6, 4.1.7). Raises ValueError."""
-        if len(mutations) == 1 and len(mutations[0].steps) == 1:
-            statement, cells = mutations[0].steps[0]
-            parts = [self._one[statement], _short(len(cells))]
-            _cells(parts, cells)
-            body = b"".join(parts)
-            return _head(REQUEST, 0, stream, EXECUTE, len(body)) + body
-        body = b"".join(self._batch(mutations))
-        return _head(REQUEST, 0, stream, BATCH, len(body)) + body
+    def request(self, mutations: Sequence[Mutation], stream: int) -> tuple[bytes, bytes]:
+        """An EXECUTE of a lone step, else an UNLOGGED BATCH of all of them (4.1.6, 4.1.7), in two pieces.
 
-    def _batch(self, mutations: Sequence[Mutation]) -> list[bytes]:
+        Raises ValueError.
+        """
+        steps = mutations[0].steps
+        if len(steps) == 1 and len(mutations) == 1:
+            known, values = self._one[steps[0].statement], steps[0].values
+            return known.pack(REQUEST, 0, stream, EXECUTE, known.size + len(values), known.prefix), values
+        body = self._batch(mutations)
+        return _head(REQUEST, 0, stream, BATCH, len(body)), body
+
+    def _batch(self, mutations: Sequence[Mutation]) -> bytes:
         steps = [step for mutation in mutations for step in mutation.steps]
         if len(steps) > STATEMENTS_MAX:
             raise ValueError(f"{len(steps)} statements are more than a batch can have ({STATEMENTS_MAX})")
         parts = [bytes([UNLOGGED]), _short(len(steps))]
-        for statement, cells in steps:
-            parts += (self._many[statement], _short(len(cells)))
-            _cells(parts, cells)
+        for step in steps:
+            parts += (self._many[step.statement], step.values)
         parts.append(self._tail)
-        return parts
+        return b"".join(parts)
+
+
+class _Execute:
+    """What all EXECUTEs of a statement begin with; `pack` makes it and the frame's head in one go."""
+
+    __slots__ = ("pack", "prefix", "size")
+
+    def __init__(self, prefix: bytes) -> None:
+        self.prefix, self.size = prefix, len(prefix)
+        self.pack = struct.Struct(f">BBHBI{len(prefix)}s").pack
 
 
 def without_extras(flags: int, body: bytes) -> bytes:

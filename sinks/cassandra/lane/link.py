@@ -90,22 +90,23 @@ class Link:
         in_flight, waiting = self.in_flight, self.waiting
         parts: list[bytes] = []
         packer, deadline = self._packer, now + self._access.timeout_seconds
-        size, most = 0, min(SEND_ROWS, max(1, self.window.allowed - len(in_flight)))
+        size, rows, most = 0, 0, min(SEND_ROWS, max(1, self.window.allowed - len(in_flight)))
         bytes_max = self._bytes_max * self.window.share
-        while waiting and len(parts) < most and size < SEND_BYTES:
-            if self._bytes >= bytes_max and in_flight:
+        while waiting and rows < most and size < SEND_BYTES:
+            if self._bytes + size >= bytes_max and in_flight:
                 break
             request, stream = waiting.popleft(), self._free_stream()
             try:
-                packed = packer.request(request.mutations, stream)
+                head, rest = packer.request(request.mutations, stream)
             except ValueError as error:
                 self._outcome.unbindable.append((request, error))
                 continue
-            parts.append(packed)
+            parts += (head, rest)
             request.deadline, request.packer = request.deadline or deadline, packer
             in_flight[stream] = request
-            size += len(packed)
-            self._bytes += request.size_bytes
+            size += request.size_bytes
+            rows += 1
+        self._bytes += size
         self._out = b"".join(parts)
 
     def _free_stream(self) -> int:
