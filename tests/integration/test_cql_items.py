@@ -111,5 +111,5 @@ def test_names_that_collide_can_be_mapped_and_need_quotes(open_sink):
     key = Key("a", Decimal(1))
     apply(sink, put(key, 1, keys, select="x"))
     assert sink.read([key])[key].item.attributes() == {"attrs": "a", "version": Decimal(1), "select": "x"}
-    columns = sink._metadata().keyspaces["moved"].tables["names"].columns
+    columns = sink._target()._node.metadata().keyspaces["moved"].tables["names"].columns
     assert set(columns) == {'The "Key"', "select", "Rest of it", "as.of"}

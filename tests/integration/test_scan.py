@@ -121,7 +121,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_segment_is_resumed_and_each_row_i
         if len(seen) == 3:
             raise Died
 
-    with worker.opened(table.known) as sink, worker.reading(table.known, 1) as sources, pytest.raises(Died):
+    with worker.opened(table.known, 1) as sink, worker.reading(table.known, 1) as sources, pytest.raises(Died):
         worker.load_one(table.known, sink, table.parts()[0], dies, sources=sources)
     assert table.parts()[0].rows_read == 150
     worker.run(table.known, 0, 1)
@@ -183,7 +183,7 @@ def test_a_limit_that_is_set_while_it_runs_is_obeyed_from_then_on(source, monkey
         if part.rows_read >= ITEMS // 2 and not table.control.get("settings", Settings):
             change(table.control, replaced(read_units_per_second=100.0))
 
-    with worker.opened(table.known) as sink, worker.reading(table.known, 1) as sources:
+    with worker.opened(table.known, 1) as sink, worker.reading(table.known, 1) as sources:
         worker.load_one(table.known, sink, table.parts()[0], halfway, sources=sources)
     obeyed(told, 100)
     begun = [page for page in told if page[0] < told[0][0] + 2]
