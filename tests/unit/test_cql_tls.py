@@ -15,7 +15,6 @@ from sinks.cassandra.lane.lane import LaneTransport
 from sinks.cassandra.layout import Mutation, step
 from sinks.sink import SinkMisconfigured
 
-
 # A socket of ours that is left to the collector fails the test (pyproject.toml lets the driver's pass).
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 
