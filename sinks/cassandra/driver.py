@@ -19,7 +19,7 @@ with without("numpy", "deprecated"):
         FallthroughRetryPolicy,
         TokenAwarePolicy,
     )
-    from cassandra.protocol import OverloadedErrorMessage, ServerError, SyntaxException
+    from cassandra.protocol import OverloadedErrorMessage
     from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, BoundStatement, SimpleStatement
 
 __all__ = [
@@ -38,10 +38,8 @@ __all__ = [
     "NoHostAvailable",
     "OverloadedErrorMessage",
     "PlainTextAuthProvider",
-    "ServerError",
     "Session",
     "SimpleStatement",
-    "SyntaxException",
     "TokenAwarePolicy",
     "cassandra",
     "connection",

@@ -95,9 +95,8 @@ def test_what_a_node_says_of_itself_is_read():
     "code", [0x0000, 0x0100, 0x1000, 0x1001, 0x1002, 0x1100, 0x1500, 0x2000, 0x2100, 0x2200, 0x2300, 0x2500]
 )
 def test_every_code_has_an_exception_with_the_nodes_own_words(code):
-    found, exception = refusal(error(1, code, "in its own words")[9:])
-    assert found == code
-    assert "in its own words" in str(exception)
+    found = refusal(error(1, code, "in its own words")[9:])
+    assert (found.code, found.message) == (code, "in its own words")
 
 
 class TestWindow:

@@ -134,7 +134,7 @@ class _Talk:
             raise frames.Malformed(f"the answer begins with {head[:1]!r}: no node that speaks CQL v4")
         body = frames.without_extras(head[1], self._read(int.from_bytes(head[5:])))
         if head[4] == frames.ERROR:
-            raise refusal(body)[1]
+            raise refusal(body)
         return head[4], body
 
     def _read(self, size: int) -> bytes:

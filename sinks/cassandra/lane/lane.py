@@ -222,7 +222,8 @@ class LaneTransport:
             unknown = ConnectionException(f"{link.node.address} answered a write with opcode {reply.opcode:#x}")
             self._failed(request, unknown)
             return
-        code, error = refusals.refusal(reply.body)
+        error = refusals.refusal(reply.body)
+        code = error.code
         if code == refusals.UNPREPARED:
             link.prepare_again(request, self._clock())
             self._again(request, error, 0.0)
