@@ -4,11 +4,15 @@ import json
 
 import pytest
 import yaml
+from sink_contract import KEY, TEXT_KEYS, apply, deleted, put
 from typer.testing import CliRunner
 
 from daemon.cli import app
+from daemon.config import load
 from daemon.control import Control, Migration
 from daemon.phase import Phase
+from sinks.change import Key
+from sinks.dynamodb.sink import DynamoDbSink
 
 pytestmark = pytest.mark.server
 
@@ -173,3 +177,29 @@ def test_a_target_without_a_schema_says_so_plainly(written, tmp_path):
     assert (shown.exit_code, "a target of kind jsonl has no schema" in shown.stdout) == (0, True)
     ended = CliRunner().invoke(app, ["complete", "--force", "test", "--config", str(path)])
     assert (ended.exit_code, "nothing to take back" in ended.stdout) == (0, True)
+
+
+def test_a_dynamodb_target_is_cloned_and_freed_of_what_the_move_needed(written, client, dynamodb, source):
+    name = f"{source}-moved"
+    path = written({"kind": "dynamodb", "table": name, "region": "us-east-1", "endpoint_url": dynamodb.endpoint_url})
+
+    def moveout(*arguments):
+        result = CliRunner().invoke(app, [*arguments, "--config", str(path)])
+        return result.exit_code, result.stdout + result.stderr
+
+    code, told = moveout("schema")
+    assert (code, "aws dynamodb create-table" in told) == (3, True)
+    assert moveout("schema", "--apply")[0] == 0
+    assert moveout("schema")[0] == 0
+    made = client.describe_table(TableName=name)["Table"]
+    assert {index["IndexName"] for index in made["GlobalSecondaryIndexes"]} == {"by-order", "by-city"}
+
+    sink = DynamoDbSink(load(path).target, TEXT_KEYS)
+    sink.open()
+    apply(sink, put(KEY, 1, a="x"), deleted(Key("bob", "1"), 2))
+    sink.close()
+    code, told = moveout("complete", "--force", "the switch is rehearsed")
+    assert (code, "completed" in told) == (0, True)
+    assert client.scan(TableName=name)["Items"] == [{"customer": {"S": "alice"}, "order": {"S": "1"}, "a": {"S": "x"}}]
+    assert f"{name}-moveout-tombstones" not in client.list_tables()["TableNames"]
+    assert moveout("complete")[0] == 0
