@@ -15,11 +15,10 @@ digits but up to 126 plain ones (1E+125), which boto3's TypeDeserializer refuses
 """
 
 import binascii
-import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol, Union
+from typing import Any, Union
 
 import msgspec
 
@@ -187,61 +186,3 @@ def decode_member(raw: msgspec.Raw) -> Value:
         return decode_value(_typed(raw))
     except msgspec.MsgspecError as error:
         raise UnreadableItem(f"not a value in DynamoDB's typed JSON: {error}") from error
-
-
-# Names that JSON spells in one way only, or by code: none of these has an escape of its own (RFC 8259, section 7).
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
-_BRACE, _BEFORE, _BEHIND = ord("{"), b"{,", b",}"
-
-
-class Named(Protocol):
-    """An attribute: its name, and its type in DynamoDB."""
-
-    @property
-    def name(self) -> str:
-        """As the item spells it."""
-
-    @property
-    def type(self) -> str:
-        """S, N or B."""
-
-
-def cutter(attributes: Sequence[Named]) -> Callable[[bytes, Sequence[bytes]], bytes | None]:
-    """A cheaper `without` for attributes that a whole item has, as its key: a function of the item and of their texts.
-
-    It answers None where it cannot be sure, and then `without` knows. It is sure of an attribute that stands in the
-    item just once, in the only spelling that it can have where nothing is escaped: then it is not one of a map inside,
-    since the item itself must have it. It takes for granted that the item is JSON without blanks between tokens, as
-    DynamoDB and we write it. The text is what a value of type S is in UTF-8, which alone may hold what ends it.
-    """
-    if not all(_PLAIN.fullmatch(attribute.name) for attribute in attributes):
-        return lambda _json, _texts: None
-    known = [(b'"%b":{"%b":"' % (one.name.encode(), one.type.encode()), one.type == "S") for one in attributes]
-
-    def cut(json: bytes, texts: Sequence[bytes]) -> bytes | None:
-        if b"\\" in json or json[0] != _BRACE:
-            return None
-        find, spans = json.find, []
-        for (opening, is_text), text in zip(known, texts, strict=True):
-            member = opening + text + b'"}' if is_text else opening
-            begin = find(member)
-            end = begin + len(member) if is_text else find(b'"}', begin) + 2
-            if begin < 1 or find(member, end) >= 0 or json[begin - 1] not in _BEFORE or json[end] not in _BEHIND:
-                return None
-            spans.append((begin, end))
-        spans.sort()
-        return _between(json, spans)
-
-    return cut
-
-
-def _between(json: bytes, spans: Sequence[tuple[int, int]]) -> bytes:
-    """The object without these members, and without the commas that they leave."""
-    left, at = [], 1
-    for begin, end in spans:
-        if at < begin - 1:
-            left.append(json[at : begin - 1])
-        at = end + 1
-    if at < len(json):
-        left.append(json[at:-1])
-    return b"{%b}" % b",".join(left)

@@ -14,7 +14,13 @@ BYTES_MAX = 48 * 1024
 
 def size_bytes(mutation: Mutation) -> int:
     """Of its values, as they travel."""
-    return sum([len(step.values) for step in mutation.steps])
+    steps = mutation.steps
+    return len(steps[0].values) if len(steps) == 1 else sum([len(step.values) for step in steps])
+
+
+def apart(mutations: Sequence[Mutation]) -> bool:
+    """True when no two are of one partition: each is a request of its own. That is most of a backfill."""
+    return len({mutation.partition for mutation in mutations}) == len(mutations)
 
 
 def together(mutations: Sequence[Mutation]) -> Iterator[tuple[list[int], int]]:
@@ -22,10 +28,6 @@ def together(mutations: Sequence[Mutation]) -> Iterator[tuple[list[int], int]]:
 
     At most ROWS_MAX and BYTES_MAX a request; a mutation larger than that goes alone.
     """
-    if len({mutation.partition for mutation in mutations}) == len(mutations):
-        for place, mutation in enumerate(mutations):
-            yield [place], size_bytes(mutation)
-        return
     open_ones: dict[bytes, tuple[list[int], int]] = {}
     for place, mutation in enumerate(mutations):
         size, partition = size_bytes(mutation), mutation.partition

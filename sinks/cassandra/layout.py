@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from sinks.attributes import Value, cutter, encode_value, without
+from sinks.attributes import Value, encode_value, without
 from sinks.cassandra import schema
 from sinks.cassandra.cells import LENGTHS, SHORT_BYTES, Cell, bigint, count_of, length_of, packed, unpacked
 from sinks.cassandra.key_columns import KeyColumns
@@ -88,7 +88,6 @@ class DocumentLayout:
         self._keys, self._names = keys, keys.names
         self.keys = KeyColumns(options, keys)
         self.columns: Mapping[str, str] = schema.value_columns(options)
-        self._cut = cutter([part for part in (keys.partition, keys.sort) if part is not None])
         self.statements: Sequence[str] = (
             schema.insert_statement(options, keys),
             schema.delete_statement(options, keys),
@@ -105,8 +104,7 @@ class DocumentLayout:
         version = bigint(change.version)
         if change.item is None:
             return Mutation(partition, (step(self.DELETE, (version, *key)),))
-        json = change.item.json
-        attrs = self._cut(json, key) or without(json, self._names)
+        attrs = without(change.item.json, self._names)
         # cells.packed by hand: this runs for every row of a backfill.
         parts = [self._count]
         for cell in key:

@@ -99,7 +99,7 @@ class Lane:
 
 
 class Usual:
-    """What everybody writes. Its rows are made beforehand: it is not charged for reading the items."""
+    """What everybody writes, from the same changes."""
 
     def __init__(self, node: Node, options: CassandraOptions) -> None:
         self._cluster = Cluster(
@@ -173,13 +173,12 @@ def _contest(node: Node, options: CassandraOptions, pairs: int, rows: int, seed:
         lane, usual = Lane(node, options), Usual(node, options)
         stack.callback(lane.close)
         stack.callback(usual.close)
-        bound = usual.rows(given)
         taken = []
         for _ in range(pairs + 1):
             marks = [_told(node)] if null else []
             ours = _timed(lambda: [lane.write(given) for _ in range(OURS_TIMES)] and None, rows * OURS_TIMES)
             marks += [_told(node)] if null else []
-            other = _timed(lambda: usual.write(bound), rows)
+            other = _timed(lambda: usual.write(usual.rows(given)), rows)
             marks += [_told(node)] if null else []
             if null:
                 _same(marks, rows)

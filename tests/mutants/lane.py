@@ -47,12 +47,4 @@ LANE = (
         "",
         SEEN_BY_FRAMES,
     ),
-    Mutant(
-        "a member of a nested map is cut out as the key",
-        "attributes are lost",
-        "sinks/attributes.py",
-        "find(member, end) >= 0",
-        "False",
-        SEEN_BY_FRAMES,
-    ),
 )

@@ -5,9 +5,7 @@ import struct
 
 import pytest
 from fake_cql import FakeCql, done, error, reply, string, warned
-from sink_contract import TEXT_KEYS
 
-from sinks.attributes import cutter, decode_item, encode_item, without
 from sinks.cassandra.batches import together
 from sinks.cassandra.lane.dial import Access, dial
 from sinks.cassandra.lane.frames import ERROR, RESULT, Malformed, Packer, supported
@@ -16,7 +14,6 @@ from sinks.cassandra.lane.replies import Reader, Reply
 from sinks.cassandra.lane.ring import Node, Ring, Sharding, sharding, token
 from sinks.cassandra.layout import Mutation, step
 from sinks.cassandra.window import Window, pause_seconds
-from sinks.change import KeyAttribute
 
 
 def read(*pieces):
@@ -180,55 +177,3 @@ class TestRing:
             line = dial(node.node, access, 3, known)
             assert line.socket.getsockname()[1] % 7 == 3
             line.socket.close()
-
-
-NAMES = ("customer", "order")
-ITEM = {"customer": "alice", "order": "1", "text": "x", "map": {"a": None}}
-
-
-def cut(json):
-    return cutter([KeyAttribute(name, "S") for name in NAMES])(json, (b"alice", b"1"))
-
-
-@pytest.mark.parametrize("order", list(itertools.permutations(ITEM)))
-def test_a_key_is_cut_out_wherever_it_stands(order):
-    json = encode_item({name: ITEM[name] for name in order})
-    assert cut(json) == without(json, TEXT_KEYS.names)
-
-
-def test_an_item_of_its_key_alone_leaves_nothing():
-    assert cut(b'{"customer":{"S":"alice"},"order":{"S":"1"}}') == b"{}"
-
-
-@pytest.mark.parametrize(
-    "json",
-    [
-        b'{"m":{"M":{"customer":{"S":"alice"}}},"customer":{"S":"alice"},"order":{"S":"1"}}',
-        b'{"m":{"M":{"customer":{"S":"alice"}}},"\\u0063ustomer":{"S":"alice"},"order":{"S":"1"}}',
-        b'{"m":{"M":{"a":{"S":"1"},"customer":{"S":"alice"}}},"customer":{"S":"alice"},"order":{"S":"1"}}',
-        b' {"customer":{"S":"alice"},"order":{"S":"1"}}',
-        b'{"customer" : {"S":"alice"},"order":{"S":"1"}}',
-        b'{"customer":{"S":"\\u0061lice"},"order":{"S":"1"}}',
-        b'{"customer":{"S":"alice"} , "order":{"S":"1"}}',
-    ],
-)
-def test_where_it_is_not_sure_it_says_so(json):
-    assert cut(json) is None
-
-
-def test_what_only_looks_like_the_key_stays():
-    json = b'{"m":{"M":{"customer":{"S":"bob"}}},"customer":{"S":"alice"},"t":{"S":"customer"},"order":{"S":"1"}}'
-    assert cut(json) == without(json, TEXT_KEYS.names) == b'{"m":{"M":{"customer":{"S":"bob"}}},"t":{"S":"customer"}}'
-
-
-@pytest.mark.parametrize(("kind", "text"), [("N", "1.50"), ("B", "aGk="), ("S", 'q"}\\')])
-def test_other_keys_are_cut_or_left_to_who_knows(kind, text):
-    json = encode_item({"a": "}", "customer": text}).replace(b'"S":"' + text.encode(), f'"{kind}":"{text}'.encode())
-    found = cutter([KeyAttribute("customer", kind)])(json, (text.encode(),))
-    assert found in (None, b'{"a":{"S":"}"}}')
-    assert (found is None) == (kind == "S")
-
-
-def test_a_name_that_json_may_spell_in_other_ways_is_never_cut():
-    assert cutter([KeyAttribute("a/b", "S")])(b'{"a/b":{"S":"x"}}', (b"x",)) is None
-    assert decode_item(b'{"a\\/b":{"S":"x"}}') == {"a/b": "x"}

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cassandra import OperationTimedOut
 
-from sinks.cassandra.batches import together
+from sinks.cassandra.batches import apart, size_bytes, together
 from sinks.cassandra.driver import ConnectionException, NoHostAvailable
 from sinks.cassandra.errors import as_sink_error
 from sinks.cassandra.lane import refusals
@@ -40,6 +40,12 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def _requests(mutations: Sequence[Mutation]) -> list[Request]:
+    if apart(mutations):
+        return [Request((place,), (one,), size_bytes(one)) for place, one in enumerate(mutations)]
+    return [Request(places, [mutations[place] for place in places], size_of) for places, size_of in together(mutations)]
 
 
 class _Delayed(NamedTuple):
@@ -88,10 +94,7 @@ class LaneTransport:
         with self._lock:
             results: list[Exception | None] = [None] * len(mutations)
             self._results = results
-            requests = [
-                Request(places, [mutations[place] for place in places] if places[1:] else [mutations[places[0]]], size)
-                for places, size in together(mutations)
-            ]
+            requests = _requests(mutations)
             self._unfinished, self._asked_all = len(requests), False
             self._route(requests, self._clock())
             try:

@@ -23,7 +23,7 @@ NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 class Request(msgspec.Struct, gc=False):
     """Mutations of one partition that travel together; `places` are theirs among what `write` was given."""
 
-    places: list[int]
+    places: Sequence[int]
     mutations: Sequence[Mutation]
     size_bytes: int
     deadline: float = 0.0  # 0: never sent
@@ -87,7 +87,7 @@ class Link:
             self._out = self._out[sent:]
 
     def _pack(self, now: float) -> None:
-        in_flight, waiting = self.in_flight, self.waiting
+        in_flight, waiting, pack = self.in_flight, self.waiting, self._packer.request
         parts: list[bytes] = []
         packer, deadline = self._packer, now + self._access.timeout_seconds
         size, rows, most = 0, 0, min(SEND_ROWS, max(1, self.window.allowed - len(in_flight)))
@@ -97,12 +97,13 @@ class Link:
                 break
             request, stream = waiting.popleft(), self._free_stream()
             try:
-                head, rest = packer.request(request.mutations, stream)
+                parts += pack(request.mutations, stream)
             except ValueError as error:
                 self._outcome.unbindable.append((request, error))
                 continue
-            parts += (head, rest)
-            request.deadline, request.packer = request.deadline or deadline, packer
+            if not request.deadline:
+                request.deadline = deadline
+            request.packer = packer
             in_flight[stream] = request
             size += request.size_bytes
             rows += 1
