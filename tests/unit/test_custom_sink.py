@@ -1,11 +1,13 @@
 """A sink from outside: loaded by its name, held to the contract by one line, refused clearly when it is none."""
 
-import multiprocessing
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sink_contract import KEY, TEXT_KEYS, SinkContract, apply, deleted, held, put
+from sink_contract import KEY, TEXT_KEYS, SinkContract, apply, held, put
 
 from daemon.app import Parts
 from daemon.config import ConfigurationError, load, load_all
@@ -43,26 +45,27 @@ def test_the_readme_shows_the_example_that_is_tested():
     assert code in shown
 
 
+CRASHES = f"""
+import os, sys
+from sink_contract import KEY, TEXT_KEYS, apply, deleted
+from sinks.custom import CustomOptions, loaded
+sink = loaded(CustomOptions(sink="{NAME}", options={{"path": sys.argv[1]}}), TEXT_KEYS)
+sink.open()
+apply(sink, deleted(KEY, 2))
+os._exit(9)
+"""
+
+
 def test_the_example_keeps_what_it_has_confirmed_over_a_crash(tmp_path):
     path = str(tmp_path / "moved.db")
-    child = multiprocessing.get_context("spawn").Process(target=crashes, args=(path,))
-    child.start()
-    child.join()
-    assert child.exitcode == 9
+    command = [sys.executable, "-c", CRASHES, path]
+    places = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run(command, env={**os.environ, **places}, check=False).returncode == 9
     again = custom(NAME, path=path)
     again.open()
     apply(again, put(KEY, 1, a="older than the deletion"))
     assert held(again) is None
     again.close()
-
-
-def crashes(path):
-    import os
-
-    sink = custom(NAME, path=path)
-    sink.open()
-    apply(sink, deleted(KEY, 2))
-    os._exit(9)
 
 
 def test_the_example_waits_for_another_process_that_holds_the_file(tmp_path):
