@@ -124,11 +124,12 @@ class FakeCql:
 
     def _accept(self):
         while True:
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # closed under our hands
+                return
             if self.closed_to:
                 connection.close()
-                if self._listener.fileno() < 0:
-                    return
                 continue
             self.connections += 1
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()

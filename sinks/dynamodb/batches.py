@@ -83,7 +83,10 @@ class Batches:
         left = {self._key(entry) for entries in answer.left.values() for entry in entries}
         if not left:
             return Verdict(units=units)
-        unprocessed = [one for one in parcel if one.change.key in left]
+        unprocessed: Parcel = [one for one in parcel if one.change.key in left]
+        if len(unprocessed) != len(left):
+            # It names a key that we do not know again: nothing of it is taken for stored.
+            unprocessed = parcel
         why = f"{len(left)} of {len(parcel)} writes were throttled"
         return Verdict((unprocessed,), why, throttled=True, units=units)
 

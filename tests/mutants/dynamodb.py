@@ -70,4 +70,12 @@ WRITES = (
         "            self._units += 0.0\n",
         ROUNDS,
     ),
+    Mutant(
+        "unprocessed writes that are not known again are forgotten",
+        "a batch counts as stored that was not",
+        "sinks/dynamodb/batches.py",
+        "if len(unprocessed) != len(left):",
+        "if False:",
+        ROUNDS,
+    ),
 )

@@ -257,3 +257,11 @@ def test_a_percentage_of_nothing_is_refused_with_what_to_set_instead():
     options = DynamoDbOptions(kind="dynamodb", table="abc", region="r", write_percent=50)
     with pytest.raises(SinkMisconfigured, match="write_units_per_second"):
         allowed(options, Settings(), Capacity(None, "on demand"))
+
+
+def test_a_batch_is_not_taken_for_stored_when_what_is_unprocessed_is_not_known_again():
+    strange = [{"DeleteRequest": {"Key": {"customer": {"S": "nobody"}, "order": {"S": "asked"}}}}]
+    answers = [json.dumps({"UnprocessedItems": {"abc": strange}}).encode(), OK]
+    sink, exchange, _ = ordered(lambda *_: answers.pop(0))
+    assert list(sink.apply(rows(3))) == []
+    assert names(exchange.sent[0][0]) == names(exchange.sent[1][0])

@@ -98,13 +98,20 @@ class LaneTransport:
             self._unfinished, self._asked_all = len(requests), False
             self._route(requests, self._clock())
             try:
-                while self._unfinished:
+                while self._unfinished > 0:
                     self._turn()
+                self._check_count()
             except BaseException:
                 self._abandon()
                 raise
             self._results = []
             return results
+
+    def _check_count(self) -> None:
+        """A row counts as stored unless it is told otherwise: nothing may be under way once all are accounted for."""
+        waiting = self._unfinished or self._delayed or self._homeless
+        if waiting or any(link.in_flight or link.waiting for link in self._links.all):
+            raise AssertionError("the lane has lost count of its requests: nothing of this batch is taken for stored")
 
     def _abandon(self) -> None:
         """Whoever interrupted us must not find half a batch in the next one."""
