@@ -16,11 +16,12 @@ from sinks.dynamodb import batches
 from sinks.dynamodb.connect import Connect, Connected, connected
 from sinks.dynamodb.errors import as_sink_error
 from sinks.dynamodb.options import DynamoDbOptions
+from sinks.dynamodb.provisioning import Provisioning
 from sinks.dynamodb.rounds import GivenUp, Rounds
 from sinks.dynamodb.throughput import LimitOf, Throughput, no_limit
 from sinks.dynamodb.wire import key_json
-from sinks.provision import SchemaStep, SourceTable
 from sinks.sink import Rejection, SinkUnavailable, Stored
+from sinks.wrapping import lend
 
 # The items have none. Versions of changes are microseconds of this century: no change is as old.
 NO_VERSION = 0
@@ -37,6 +38,7 @@ class OrderedDynamoDbSink:
         self._connect = connect
         self._limit = limit
         self._at: Connected | None = None
+        lend(self, Provisioning(options))
 
     def open(self) -> None:
         """Connect, check the table, create it when it is missing and may be."""
@@ -75,24 +77,6 @@ class OrderedDynamoDbSink:
             return self._active().calls.call("GetItem", request).get("Item")
         except (ClientError, BotoCoreError) as error:
             raise as_sink_error(error) from error
-
-    def schema_steps(self, source: SourceTable) -> Sequence[SchemaStep]:
-        """The steps to a copy of the source: as Provisioned says."""
-        from sinks.dynamodb import clone
-
-        return clone.steps_of(self._options, source)
-
-    def ddl(self, source: SourceTable) -> Sequence[SchemaStep]:
-        """Every step, as if nothing were there: as Described says."""
-        from sinks.dynamodb import clone
-
-        return clone.every_step(self._options, source)
-
-    def apply_schema(self, steps: Sequence[SchemaStep], told: Callable[[str], None] = lambda _: None) -> None:
-        """Do them, and wait: as Provisioned says. `told` hears of the waiting."""
-        from sinks.dynamodb import clone
-
-        clone.apply_steps(self._options, steps, told)
 
     def complete(self, told: Callable[[str], None]) -> None:
         """Nothing to take back: as Completable says."""

@@ -20,12 +20,13 @@ from sinks.dynamodb.capacity import consumed
 from sinks.dynamodb.connect import Connect, Connected, connected
 from sinks.dynamodb.errors import as_sink_error, cancellation_codes, code_of, is_rejection
 from sinks.dynamodb.options import DynamoDbOptions
+from sinks.dynamodb.provisioning import Provisioning
 from sinks.dynamodb.puts import NEWER, NEWER_OR_ABSENT, Puts
 from sinks.dynamodb.rounds import GivenUp, Rounds
 from sinks.dynamodb.throughput import LimitOf, Throughput, no_limit
 from sinks.dynamodb.wire import key_json, key_of, version_and_item, versioned
-from sinks.provision import SchemaStep, SourceTable
 from sinks.sink import Rejection, SinkMisconfigured, SinkUnavailable, Stored
+from sinks.wrapping import lend
 
 WRITES = frozenset({"PutItem", "DeleteItem", "TransactWriteItems"})
 CONDITION_FAILED = "ConditionalCheckFailed"
@@ -51,6 +52,7 @@ class DynamoDbSink:
         self._connect = connect
         self._limit = limit
         self._at: Connected | None = None
+        lend(self, Provisioning(options))
         # "#k" stands for the partition key: its presence is the item's presence. Both tables use the same names.
         self._names = {"#k": keys.partition.name, "#v": options.version_attribute}
 
@@ -117,24 +119,6 @@ class DynamoDbSink:
         wanted = {"ProjectionExpression": projection, "ExpressionAttributeNames": names}
         for page in self._pages({"TableName": self._options.table, "ConsistentRead": True, **wanted}):
             yield [(key_of(self._keys, item), int(item[names["#v"]]["N"])) for item in page if names["#v"] in item]
-
-    def schema_steps(self, source: SourceTable) -> Sequence[SchemaStep]:
-        """The steps to a copy of the source: as Provisioned says."""
-        from sinks.dynamodb import clone
-
-        return clone.steps_of(self._options, source)
-
-    def ddl(self, source: SourceTable) -> Sequence[SchemaStep]:
-        """Every step, as if nothing were there: as Described says."""
-        from sinks.dynamodb import clone
-
-        return clone.every_step(self._options, source)
-
-    def apply_schema(self, steps: Sequence[SchemaStep], told: Callable[[str], None] = lambda _: None) -> None:
-        """Do them, and wait: as Provisioned says. `told` hears of the waiting."""
-        from sinks.dynamodb import clone
-
-        clone.apply_steps(self._options, steps, told)
 
     def complete(self, told: Callable[[str], None]) -> None:
         """Take the hidden attribute off and delete the tombstones: as Completable says."""
