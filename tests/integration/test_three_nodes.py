@@ -34,9 +34,22 @@ def cluster(tmp_path_factory):
             made.hosts, port=made.port, protocol_version=4, execution_profiles={EXEC_PROFILE_DEFAULT: profile}
         )
         replication = "{'class': 'NetworkTopologyStrategy', 'datacenter1': 3}"
-        driver.connect().execute(f"CREATE KEYSPACE moved WITH replication = {replication}")
+        session = driver.connect()
+        # A node that has just joined may take a statement that the others hear of later, or never, if it is killed.
+        everywhere(driver, session, "SELECT peer FROM system.peers", rows=2)
+        session.execute(f"CREATE KEYSPACE moved WITH replication = {replication}")
+        everywhere(driver, session, "SELECT * FROM system_schema.keyspaces WHERE keyspace_name = 'moved'", rows=1)
         driver.shutdown()
         yield made
+
+
+def everywhere(driver, session, query, rows):
+    """Waits until each node answers with so many rows."""
+    until = time.monotonic() + SECONDS_MAX
+    for host in driver.metadata.all_hosts():
+        while len(session.execute(query, host=host).all()) != rows:
+            assert time.monotonic() < until, f"{host} does not answer {query} with {rows} row(s)"
+            time.sleep(0.2)
 
 
 @pytest.fixture
