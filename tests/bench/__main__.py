@@ -31,6 +31,8 @@ class Row(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, and write the file; 0."""
     asked = _asked(arguments)
+    # For the null servers, which ask for nothing: whoever measures needs no account.
+    os.environ.update(AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "bench").mkdir()
         path = Path(folder) / "bench" / "lines.json.gz"
@@ -133,9 +135,8 @@ def _configuration(folder: Path, endpoint_url: str) -> str:
 
 def _mib(module: str, *arguments: str) -> dict[str, float]:
     """What a process of its own says of its memory."""
-    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
     command = [sys.executable, "-m", module, *arguments]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=600)
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
     return {step: round(mib, 1) for step, mib in json.loads(ran.stdout).items()}
 
 
