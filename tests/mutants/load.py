@@ -16,6 +16,7 @@ SINKS = (
         LAYOUT,
         "(step(self.DELETE, (version, *key)),)",
         "(step(self.DELETE, (bigint(change.version + 1), *key)),)",
+        "tests/simulation/test_cql_store.py",
     ),
     Mutant(
         "a partial CQL batch is ignored",

@@ -196,3 +196,10 @@ def test_a_key_that_no_node_takes_is_rejected_and_the_others_are_stored(key):
     sink.open()
     assert [rejection.change.key for rejection in sink.apply([put(key, 1), put(KEY, 1)])] == [key]
     assert held(sink)[0] == 1
+
+
+def test_a_row_that_is_put_a_microsecond_after_its_deletion_is_there():
+    sink = SimulatedCassandra(CqlStore(), TEXT_KEYS)
+    sink.open()
+    apply(sink, deleted(KEY, 2), put(KEY, 3, a="x"))
+    assert held(sink)[0] == 3
