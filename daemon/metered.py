@@ -10,11 +10,10 @@ from functools import partial
 
 import msgspec
 
+from daemon.apply import Deliver
 from sinks.change import Change
 from sinks.sink import Rejection, Sink, SinkError
 from sinks.wrapping import lend
-
-Deliver = Callable[[Sequence[Change]], Sequence[Rejection]]
 
 
 class Meter(msgspec.Struct):

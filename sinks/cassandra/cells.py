@@ -28,8 +28,7 @@ SHORT_BYTES = 1024
 LENGTHS = [length_of(length) for length in range(SHORT_BYTES)]
 _NULL, _UNSET = length_of(-1), length_of(-2)
 count_of = struct.Struct(">H").pack
-_scale = length_of
-_WHOLE = _scale(0)
+_WHOLE = length_of(0)  # the scale of a whole number
 bigint = struct.Struct(">q").pack
 
 
@@ -46,7 +45,7 @@ def decimal(number: Decimal) -> bytes:
     sign, digits, exponent = number.as_tuple()
     unscaled = int("".join(map(str, digits)))
     assert isinstance(exponent, int)  # noqa: S101  a number of DynamoDB is finite
-    return _scale(-exponent) + varint(-unscaled if sign else unscaled)
+    return length_of(-exponent) + varint(-unscaled if sign else unscaled)
 
 
 ENCODERS: dict[str, Callable[[Any], bytes]] = {"text": str.encode, "decimal": decimal, "blob": bytes, "bigint": bigint}

@@ -51,12 +51,14 @@ def sent_by(session: Session, statements: Sequence[str], options: CassandraOptio
 
 
 def lane(session: Session, statements: Sequence[str], options: CassandraOptions) -> Transport:
-    """Rows over connections of our own; where the nodes are, the driver knows. Raises SinkError."""
+    """Rows over connections of our own. Where the nodes are and what lets us in, the driver knows. Raises SinkError."""
+    cluster = session.cluster
+    login, tls = cluster.auth_provider, cluster.ssl_context
     consistency = ConsistencyLevel.name_to_value[options.consistency]
-    secrets, tls = access.credentials(options), access.ssl_context(options)
-    name = options.tls.server_name if options.tls is not None else None
+    secrets = None if login is None else (login.username, login.password)
+    name = (cluster.ssl_options or {}).get("server_hostname")
     access_to_nodes = Access(statements, consistency, options.request_timeout_seconds, secrets, tls, name)
-    today = watched(session.cluster.metadata, options.keyspace, options.local_datacenter)
+    today = watched(cluster.metadata, options.keyspace, options.local_datacenter)
     return LaneTransport(today, access_to_nodes, Limits(options.in_flight, int(options.in_flight_mib * 2**20)))
 
 

@@ -38,6 +38,15 @@ def cassandra(tmp_path_factory):
 
 
 @pytest.fixture
+def session(cassandra):
+    from cassandra.cluster import Cluster
+
+    cluster = Cluster([cassandra.host], port=cassandra.port, protocol_version=4)
+    yield cluster.connect()
+    cluster.shutdown()
+
+
+@pytest.fixture
 def client(dynamodb):
     made = boto3.client("dynamodb", region_name=REGION, endpoint_url=dynamodb.endpoint_url)
     yield made

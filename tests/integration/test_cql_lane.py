@@ -44,13 +44,6 @@ def about(table, text):
 
 
 @pytest.fixture
-def session(cassandra):
-    cluster = Cluster([cassandra.host], port=cassandra.port, protocol_version=4)
-    yield cluster.connect()
-    cluster.shutdown()
-
-
-@pytest.fixture
 def make_table(session, fresh_name):
     def make():
         table = fresh_name()

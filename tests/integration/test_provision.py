@@ -17,15 +17,6 @@ ONE = CreateKeyspace(replication={"class": "SimpleStrategy", "replication_factor
 
 
 @pytest.fixture
-def session(cassandra):
-    from cassandra.cluster import Cluster
-
-    cluster = Cluster([cassandra.host], port=cassandra.port, protocol_version=4)
-    yield cluster.connect()
-    cluster.shutdown()
-
-
-@pytest.fixture
 def target(cassandra, fresh_name):
     """A sink on a table that is not there yet; it is never opened here."""
     place = {"contact_points": [cassandra.host], "port": cassandra.port, "local_datacenter": "datacenter1"}

@@ -20,15 +20,6 @@ CONTROL = "schema-control"
 
 
 @pytest.fixture
-def session(cassandra):
-    from cassandra.cluster import Cluster
-
-    cluster = Cluster([cassandra.host], port=cassandra.port, protocol_version=4)
-    yield cluster.connect()
-    cluster.shutdown()
-
-
-@pytest.fixture
 def source(client, fresh_name):
     name = fresh_name()
     client.create_table(
