@@ -29,7 +29,9 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from daemon.phase import Phase
+from daemon.routes import Routes
 from daemon.sections import Mode
+from daemon.switching import Switch
 
 T = TypeVar("T")
 Kind = Literal["full", "incremental", "scan", "files"]
@@ -88,6 +90,8 @@ class Migration(msgspec.Struct, frozen=True):
     anchor_version: int = 0  # every version of the stream lies above it, every version of an older generation below
     pending: bool = False  # an export is being made: the parts are not known yet
     sweep: Sweep | None = None  # what is left to remove from the target once a resync has loaded everything
+    routes: Routes = Routes()
+    switch: Switch | None = None  # of the writers: the attempt that is under way, or the last one
 
 
 class Part(msgspec.Struct, frozen=True):

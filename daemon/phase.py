@@ -10,5 +10,8 @@ class Phase(StrEnum):
     ANCHORED = "anchored"
     BACKFILLING = "backfilling"
     REPLICATING = "replicating"
+    SWITCHING = "switching-writers"
+    SWITCHED = "writers-switched"
+    ABORTED = "aborted"
     LOADED = "loaded"  # the end of a backfill without a tail
     NEEDS_RESYNC = "needs-resync"

@@ -10,6 +10,8 @@ from daemon import cutover
 from daemon.control import Migration
 from daemon.cutover import Condition, Limits, Observation
 from daemon.phase import Phase
+from daemon.routes import Routes
+from daemon.switching import Switch
 
 # `ready` is only as good as its source is alive.
 VALID_SECONDS = 30.0
@@ -21,6 +23,7 @@ class Ready(msgspec.Struct, frozen=True):
     readers: bool
     since: str | None
     valid_until: str
+    writers: bool = False  # may `moveout cutover writers` begin?
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -78,6 +81,24 @@ class Paused(msgspec.Struct, frozen=True):
     tail_waits: bool = False  # for the backfill, in mode ordered
 
 
+class Verification(msgspec.Struct, frozen=True):
+    """What the comparison of source and target has found so far; `differences` by kind.
+
+    `upper_bound`: with no difference in `compared` comparisons, at most this share differs, at 95 %.
+    """
+
+    run: int
+    state: str  # running, stopped, finished, failed
+    compared: int
+    total: int
+    differences: dict[str, int]  # missing, extra, stale, changed
+    open: int = 0  # candidates that live writes have kept from being settled
+    upper_bound: float | None = None
+    began_at: str | None = None
+    finished_at: str | None = None
+    message: str = ""
+
+
 class Document(msgspec.Struct, frozen=True):
     """Everything a client may act on."""
 
@@ -93,6 +114,9 @@ class Document(msgspec.Struct, frozen=True):
     dead_letters: DeadLetterCounts
     conditions: list[Condition]
     paused: Paused = Paused()
+    routes: Routes = Routes()
+    verification: Verification | None = None  # None: none was begun
+    switch: Switch | None = None  # of the writers, once it was begun
     table: str = ""  # the source's
     tables: tuple["Document", ...] = ()  # of a migration of several: each by itself, in the order of the configuration
 
@@ -105,6 +129,7 @@ class Progress(NamedTuple):
     tail: Tail
     letters: Mapping[str, int]
     paused: Paused = Paused()
+    verification: Verification | None = None
 
 
 def document(
@@ -136,6 +161,9 @@ def document(
         dead_letters=DeadLetterCounts(**progress.letters),
         conditions=conditions,
         paused=progress.paused,
+        routes=migration.routes,
+        verification=progress.verification,
+        switch=migration.switch,
         table=table,
     )
 

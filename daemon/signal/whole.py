@@ -14,6 +14,9 @@ _LEAST = [
     Phase.BACKFILLING,
     Phase.LOADED,
     Phase.REPLICATING,
+    Phase.SWITCHING,
+    Phase.SWITCHED,
+    Phase.ABORTED,
 ]
 
 

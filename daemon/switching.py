@@ -1,0 +1,41 @@
+"""The switch of the writers, as far as it has come: kept in the migration record, driven by whoever leads."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+
+class Step(StrEnum):
+    """The steps in their order. Before COMMIT any failure leads to UNFENCE; behind it there is only forward."""
+
+    FENCE = "fence"  # tell, or force, every writer to stop
+    DRAIN = "drain"  # two rounds of heartbeats with nothing in between
+    VERIFY = "verify"  # all that was touched lately, without tolerance
+    CLOCK = "clock"  # the target's clock has passed every version that was applied
+    FREEZE = "freeze"  # every shard's process says that it applies nothing more
+    COMMIT = "commit"  # the point of no return
+    OPEN = "open"  # let the writers in on the target's side
+    DONE = "done"
+    UNFENCE = "unfence"  # it has failed: let the writers go on at the source
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A line of the journal. `at` in epoch seconds."""
+
+    at: float
+    step: Step
+    message: str
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """One attempt. Times are epoch seconds."""
+
+    id: str
+    step: Step
+    began_at: float
+    deadline: float
+    journal: Sequence[Entry] = ()
+    fenced_at: float | None = None
+    opened_at: float | None = None
+    failed: str | None = None
