@@ -15,3 +15,15 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=None, help="play this one history again")
     parser.addoption("--crash-points", choices=["some", "most"], default="some", help="crash where")
     parser.addoption("--mutants", action="store_true", help="run every planted bug (some minutes)")
+
+
+def pytest_unconfigure(config):
+    """Name what failed once more, a line each, behind everything else: of a long log only the end may be kept."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    failed = [report for kind in ("error", "failed") for report in reporter.stats.get(kind, ())] if reporter else []
+    for report in failed[:20]:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        why = (crash.message if crash else str(report.longrepr)).partition("\n")[0]
+        reporter.write_line(f"{report.outcome} in {report.when}: {report.nodeid}: {why[:160]}")
+    if len(failed) > len(failed[:20]):
+        reporter.write_line(f"and {len(failed) - 20} more")
