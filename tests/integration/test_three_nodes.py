@@ -6,13 +6,16 @@ The tests stand in the order in which the nodes go: each makes the state that it
 import itertools
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 
 import pytest
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra import OperationTimedOut
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
 from cassandra.policies import RoundRobinPolicy
 from sink_contract import TEXT_KEYS, SinkContract, deleted, put
 
 from daemon.demo.servers.cassandra_cluster import CassandraCluster
+from daemon.demo.servers.process import ServerFailed
 from daemon.retry import Retrying
 from sinks.cassandra.options import CassandraOptions
 from sinks.cassandra.sink import CassandraSink
@@ -28,19 +31,42 @@ SECONDS_MAX = 120
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    with CassandraCluster(tmp_path_factory.mktemp("three")) as made:
-        profile = ExecutionProfile(RoundRobinPolicy(), request_timeout=60)
-        driver = Cluster(
-            made.hosts, port=made.port, protocol_version=4, execution_profiles={EXEC_PROFILE_DEFAULT: profile}
-        )
-        replication = "{'class': 'NetworkTopologyStrategy', 'datacenter1': 3}"
+    with ExitStack() as stack:
+        try:
+            yield stack.enter_context(met(tmp_path_factory.mktemp("three")))
+        except NotMet:
+            # A port that was free when the first node began may be taken when the third does.
+            yield stack.enter_context(met(tmp_path_factory.mktemp("three-again")))
+
+
+class NotMet(Exception):
+    """The nodes did not come up, or do not know each other."""
+
+
+@contextmanager
+def met(folder):
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(CassandraCluster(folder))
+            introduce(made)
+        except (ServerFailed, NoHostAvailable, OperationTimedOut, AssertionError) as error:
+            raise NotMet(f"three nodes: {error}") from error
+        yield made
+
+
+def introduce(made):
+    profile = ExecutionProfile(RoundRobinPolicy(), request_timeout=60)
+    driver = Cluster(made.hosts, port=made.port, protocol_version=4, execution_profiles={EXEC_PROFILE_DEFAULT: profile})
+    try:
         session = driver.connect()
         # A node that has just joined may take a statement that the others hear of later, or never, if it is killed.
         everywhere(driver, session, "SELECT peer FROM system.peers", rows=2)
-        session.execute(f"CREATE KEYSPACE moved WITH replication = {replication}")
+        session.execute(
+            "CREATE KEYSPACE moved WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 3}"
+        )
         everywhere(driver, session, "SELECT * FROM system_schema.keyspaces WHERE keyspace_name = 'moved'", rows=1)
+    finally:
         driver.shutdown()
-        yield made
 
 
 def everywhere(driver, session, query, rows):
