@@ -1,0 +1,227 @@
+// The cards: what the document says, laid out. `known.at` is the service's clock, in epoch seconds.
+import { bar, byId, each, facts, made, text } from "./dom.js";
+import * as words from "./words.js";
+
+const { count, clock, duration } = words;
+
+function conditions(list, found) {
+  each(
+    list,
+    found,
+    (one) => one.type,
+    () =>
+      made(
+        "li",
+        {},
+        made("span", { class: "glyph", "aria-hidden": "true" }),
+        made("div", {}, made("p", { class: "type" }, made("b"), " ", made("span", { class: "holds" })), made("p", { class: "why" })),
+      ),
+    (node, one) => {
+      node.dataset.holds = one.status ? "yes" : "no";
+      text(node.querySelector(".glyph"), one.status ? "✓" : "✗");
+      text(node.querySelector("b"), one.type);
+      text(node.querySelector(".holds"), one.status ? "holds" : `does not hold (${one.reason})`);
+      text(node.querySelector(".why"), one.message);
+    },
+  );
+}
+
+function conditionsCard({ conditions: found }) {
+  const holding = found.filter((one) => one.status).length;
+  text(byId("conditions-lead"), found.length === holding ? `All ${count(holding)} hold` : `${count(holding)} of ${count(found.length)} hold`);
+  conditions(byId("conditions"), found);
+}
+
+function lagCard({ lag }) {
+  text(byId("lag"), words.lagText(lag.seconds));
+  const through = lag.applied_through ? words.epochOf(lag.applied_through) : null;
+  const proven = through === null ? "Nothing is proven yet." : `Every write before ${clock(through)} is in the target.`;
+  const after = lag.seconds === null && through !== null ? "Heartbeats come through; lag has a bound when the backfill is complete." : proven;
+  text(byId("lag-lead"), after);
+}
+
+function remaining(backfill) {
+  if (backfill.parts_total && backfill.parts_done === backfill.parts_total) return "done";
+  return backfill.eta_seconds === null ? "time left not known" : `about ${duration(backfill.eta_seconds)} left`;
+}
+
+function backfillCard({ backfill }) {
+  const percent = words.share(backfill);
+  const told = percent === null ? "–" : `${percent >= 100 ? 100 : (Math.floor(percent * 10) / 10).toFixed(1)} %`;
+  text(byId("share"), told);
+  bar(byId("backfill-bar"), percent, percent === null ? "not known" : told);
+  const done = backfill.parts_total && backfill.parts_done === backfill.parts_total;
+  const rate = done ? "" : `, ${count(backfill.items_per_second)} a second, ${remaining(backfill)}`;
+  text(byId("backfill-lead"), backfill.parts_total ? `${words.items(backfill)}${rate}` : "There is nothing to load yet");
+  facts(byId("backfill-facts"), [
+    ["Parts done", `${count(backfill.parts_done)} of ${count(backfill.parts_total)}`],
+    ["Taken by the target", count(backfill.applied)],
+    ["Refused by it", count(backfill.rejected)],
+    ["Left out", count(backfill.skipped)],
+    ["Read", words.size(backfill.bytes_read)],
+  ]);
+}
+
+function routesCard({ routes, epoch }) {
+  const percent = routes?.reads_percent ?? 0;
+  text(byId("reads"), percent === 0 ? "All read the source" : percent === 100 ? "All read the target" : `${percent} % read the target`);
+  bar(byId("reads-bar"), percent, `${percent} % on the target`);
+  text(byId("writes"), routes?.writes_fenced ? "Fenced: nobody is to write" : `All write to the ${routes?.writes ?? "source"}`);
+  text(byId("epoch"), `Epoch ${count(epoch)}: it rises with each change of route.`);
+}
+
+const KINDS = { missing: "Missing in the target", extra: "Extra in the target", stale: "Stale", changed: "Changed attributes" };
+
+function verificationCard({ verification }) {
+  byId("verification-bar").hidden = !verification;
+  if (!verification) {
+    text(byId("verified"), "Not begun");
+    text(byId("verification-lead"), "`moveout verify start` compares source and target, row by row.");
+    facts(byId("verification-facts"), []);
+    return;
+  }
+  const { differences, total, compared, state } = verification;
+  text(byId("verified"), `Run ${verification.run}: ${state}`);
+  const message = verification.message ? ` ${verification.message}` : "";
+  text(byId("verification-lead"), `${words.strength(verification).replace(/^./, (first) => first.toUpperCase())}.${message}`);
+  const percent = total ? Math.min((100 * compared) / total, compared >= total ? 100 : 99.9) : null;
+  bar(byId("verification-bar"), percent, percent === null ? "not known" : `${Math.floor(percent)} % compared`);
+  const other = Object.entries(differences).filter(([kind]) => !(kind in KINDS));
+  facts(byId("verification-facts"), [
+    ["Compared", total ? `${count(compared)} of ${count(total)}` : count(compared)],
+    ...Object.entries(KINDS).map(([kind, name]) => [name, count(differences[kind] ?? 0)]),
+    ...other.map(([kind, number]) => [kind, count(number)]),
+    ["Not settled yet", count(verification.open ?? 0)],
+  ]);
+}
+
+function tailCard({ tail }) {
+  const unowned = tail.shards_unowned ? `, ${count(tail.shards_unowned)} without an owner` : "";
+  text(byId("shards"), `${count(tail.shards_open)} open${unowned}`);
+  facts(byId("tail-facts"), [
+    ["Shards read to their end", count(tail.shards_ended)],
+    ["Records read", count(tail.records)],
+    ["Changes applied", count(tail.applied)],
+    ["Deletions by TTL", count(tail.expired)],
+    ["Restarts of the reader", count(tail.restarts)],
+  ]);
+}
+
+function lettersCard({ dead_letters: letters }) {
+  text(byId("letters"), letters.open ? `${count(letters.open)} wait for a person` : "None open");
+  byId("letters").dataset.tone = letters.open ? "trouble" : "";
+  facts(byId("letter-facts"), [
+    ["Settled by a later change", count(letters.settled)],
+    ["Tried again", count(letters.retried)],
+    ["Waived", count(letters.waived)],
+    ["To see them", letters.open ? "moveout dead-letter list" : null],
+  ]);
+}
+
+function fenceText(found, at, live) {
+  if (found.fenced_at === null || found.fenced_at === undefined) return "The writers are not fenced.";
+  const until = found.opened_at ?? (live ? at : null);
+  if (until === null) return `Fenced since ${clock(found.fenced_at)}.`;
+  const lasted = `${Math.max(until - found.fenced_at, 0).toFixed(1)} s`;
+  return found.opened_at ? `The writers were fenced for ${lasted}.` : `The writers have been fenced for ${lasted}.`;
+}
+
+function switchLead(found, at, live) {
+  const fence = fenceText(found, at, live);
+  if (found.failed) return `Given up: ${found.failed}. ${fence} The source is still what is written to.`;
+  if (found.step === "done") return `Done. ${fence}`;
+  const committed = ["commit", "open"].includes(found.step);
+  if (committed) return `Behind the point of no return: there is only forward. ${fence}`;
+  const left = found.deadline - at;
+  const limit = !live ? "" : left > 0 ? ` Given up in ${duration(left)} if it is not through by then.` : " Its time is over: it is being taken back.";
+  return `${fence}${limit}`;
+}
+
+export function switchCard({ switch: found }, at, live) {
+  byId("switch").hidden = !found;
+  if (!found) return;
+  text(byId("switch-lead"), switchLead(found, at, live));
+  const names = Object.keys(words.SWITCH_STEPS);
+  const undone = found.failed || found.step === words.UNFENCE;
+  const reached = names.indexOf(found.step);
+  const stateOf = (index) => (undone ? "stopped" : index < reached || found.step === "done" ? "done" : index === reached ? "now" : "ahead");
+  stepList(byId("switch-steps"), names.map((name, index) => [words.SWITCH_STEPS[name], stateOf(index)]));
+  each(
+    byId("journal"),
+    found.journal ?? [],
+    (entry, index) => index,
+    () => made("li", {}, made("time"), made("b"), made("span")),
+    (node, entry) => {
+      text(node.children[0], clock(entry.at));
+      text(node.children[1], entry.step);
+      text(node.children[2], entry.message);
+    },
+  );
+}
+
+const STEP_GLYPHS = { done: "✓", now: "●", ahead: "○", stopped: "–" };
+const STEP_WORDS = { done: "done", now: "now", ahead: "to come", stopped: "halted" };
+
+export function stepList(list, found) {
+  each(
+    list,
+    found,
+    ([name]) => name,
+    () => made("li", {}, made("span", { class: "glyph", "aria-hidden": "true" }), made("span"), made("span", { class: "unseen" })),
+    (node, [name, state]) => {
+      node.dataset.state = state;
+      if (state === "now") node.setAttribute("aria-current", "step");
+      else node.removeAttribute("aria-current");
+      text(node.children[0], STEP_GLYPHS[state]);
+      text(node.children[1], name);
+      text(node.children[2], ` (${STEP_WORDS[state]})`);
+    },
+  );
+}
+
+function tableCard() {
+  const head = made("h3", {}, made("span", { class: "glyph", "aria-hidden": "true" }), made("span", { class: "table" }), made("span", { class: "phase" }));
+  const progress = made("div", { class: "progress", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100" }, made("div"));
+  const more = made("details", {}, made("summary"), made("ul", { class: "conditions" }));
+  return made("article", { class: "card" }, head, made("p", { class: "lead" }), progress, made("dl", { class: "facts" }), more);
+}
+
+function tables({ tables: found }) {
+  byId("tables").hidden = !found?.length;
+  each(byId("table-cards"), found ?? [], (one) => one.table, tableCard, (node, one) => {
+    const [head, lead, progress, list, more] = node.children;
+    const tone = words.tone(one);
+    const percent = words.share(one.backfill);
+    node.dataset.tone = tone;
+    text(head.children[0], words.MARKS[tone]);
+    text(head.children[1], one.table);
+    text(head.children[2], words.phaseTitle(one));
+    text(lead, one.message);
+    progress.setAttribute("aria-label", `Backfill of ${one.table}`);
+    bar(progress, percent, percent === null ? "not known" : `${Math.floor(percent)} %`);
+    facts(list, [
+      ["Items", words.items(one.backfill)],
+      ["Left", remaining(one.backfill)],
+      ["Proven lag", words.lagText(one.lag.seconds)],
+      ["Dead letters", one.dead_letters.open ? `${count(one.dead_letters.open)} open` : "none open"],
+      ["Verification", one.verification ? words.strength(one.verification) : null],
+      ["Readers", words.readers(one)[1]],
+    ]);
+    const holding = one.conditions.filter((condition) => condition.status).length;
+    text(more.firstChild, `Conditions: ${count(holding)} of ${count(one.conditions.length)} hold`);
+    more.firstChild.setAttribute("aria-label", `Conditions of ${one.table}: ${count(holding)} of ${count(one.conditions.length)} hold`);
+    conditions(more.lastChild, one.conditions);
+  });
+}
+
+export function cards(document, at, live) {
+  conditionsCard(document);
+  lagCard(document);
+  backfillCard(document);
+  routesCard(document);
+  verificationCard(document);
+  tailCard(document);
+  lettersCard(document);
+  switchCard(document, at, live);
+  tables(document);
+}
