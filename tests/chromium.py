@@ -173,9 +173,7 @@ class Page:
         self._browser.call("Target.closeTarget", targetId=self._target)
 
     def resize(self, width, height, *, mobile=False):
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
     def open(self, url):
         self.call("Page.navigate", url=url)

@@ -1,8 +1,14 @@
 // The cards: what the document says, laid out. `known.at` is the service's clock, in epoch seconds.
-import { bar, byId, each, facts, made, text } from "./dom.js";
+import { bar, byId, each, facts, made, prose, text } from "./dom.js";
 import * as words from "./words.js";
 
 const { count, clock, duration } = words;
+
+function held(condition) {
+  if (condition.status) return ["holds", "✓", "holds"];
+  if (words.isForPeople(condition)) return ["trouble", "✗", `does not hold (${condition.reason})`];
+  return ["waits", "…", `not yet (${condition.reason})`];
+}
 
 function conditions(list, found) {
   each(
@@ -17,11 +23,12 @@ function conditions(list, found) {
         made("div", {}, made("p", { class: "type" }, made("b"), " ", made("span", { class: "holds" })), made("p", { class: "why" })),
       ),
     (node, one) => {
-      node.dataset.holds = one.status ? "yes" : "no";
-      text(node.querySelector(".glyph"), one.status ? "✓" : "✗");
+      const [state, glyph, said] = held(one);
+      node.dataset.state = state;
+      text(node.querySelector(".glyph"), glyph);
       text(node.querySelector("b"), one.type);
-      text(node.querySelector(".holds"), one.status ? "holds" : `does not hold (${one.reason})`);
-      text(node.querySelector(".why"), one.message);
+      text(node.querySelector(".holds"), said);
+      prose(node.querySelector(".why"), one.message);
     },
   );
 }
@@ -32,12 +39,21 @@ function conditionsCard({ conditions: found }) {
   conditions(byId("conditions"), found);
 }
 
-function lagCard({ lag }) {
-  text(byId("lag"), words.lagText(lag.seconds));
-  const through = lag.applied_through ? words.epochOf(lag.applied_through) : null;
-  const proven = through === null ? "Nothing is proven yet." : `Every write before ${clock(through)} is in the target.`;
-  const after = lag.seconds === null && through !== null ? "Heartbeats come through; lag has a bound when the backfill is complete." : proven;
-  text(byId("lag-lead"), after);
+const OVER = ["writers-switched", "aborted"];
+
+function lagLead({ phase, lag }) {
+  if (lag.seconds !== null) return `Every write before ${clock(words.epochOf(lag.applied_through))} is in the target.`;
+  if (OVER.includes(phase)) return "The source is not followed any more.";
+  if (phase === "loaded") return "Nothing is followed: this migration only loads.";
+  if (lag.applied_through === null) return "Nothing is proven yet.";
+  return phase === "backfilling" ? "Heartbeats come through; lag has a bound when the backfill is complete." : "Nothing is proven to hold now.";
+}
+
+function lagCard(document) {
+  const { lag, phase } = document;
+  const over = lag.seconds === null && (OVER.includes(phase) || phase === "loaded");
+  text(byId("lag"), over ? "not measured" : words.lagText(lag.seconds));
+  text(byId("lag-lead"), lagLead(document));
 }
 
 function remaining(backfill) {
@@ -45,13 +61,13 @@ function remaining(backfill) {
   return backfill.eta_seconds === null ? "time left not known" : `about ${duration(backfill.eta_seconds)} left`;
 }
 
-function backfillCard({ backfill }) {
+function backfillCard({ backfill, paused }) {
   const percent = words.share(backfill);
-  const told = percent === null ? "–" : `${percent >= 100 ? 100 : (Math.floor(percent * 10) / 10).toFixed(1)} %`;
+  const told = percent === null ? "–" : words.percentText(percent);
   text(byId("share"), told);
   bar(byId("backfill-bar"), percent, percent === null ? "not known" : told);
   const done = backfill.parts_total && backfill.parts_done === backfill.parts_total;
-  const rate = done ? "" : `, ${count(backfill.items_per_second)} a second, ${remaining(backfill)}`;
+  const rate = done ? "" : paused?.backfill ? ", paused" : `, ${count(backfill.items_per_second)} a second, ${remaining(backfill)}`;
   text(byId("backfill-lead"), backfill.parts_total ? `${words.items(backfill)}${rate}` : "There is nothing to load yet");
   facts(byId("backfill-facts"), [
     ["Parts done", `${count(backfill.parts_done)} of ${count(backfill.parts_total)}`],
@@ -76,14 +92,14 @@ function verificationCard({ verification }) {
   byId("verification-bar").hidden = !verification;
   if (!verification) {
     text(byId("verified"), "Not begun");
-    text(byId("verification-lead"), "`moveout verify start` compares source and target, row by row.");
+    prose(byId("verification-lead"), "`moveout verify start` compares source and target, row by row.");
     facts(byId("verification-facts"), []);
     return;
   }
   const { differences, total, compared, state } = verification;
   text(byId("verified"), `Run ${verification.run}: ${state}`);
   const message = verification.message ? ` ${verification.message}` : "";
-  text(byId("verification-lead"), `${words.strength(verification).replace(/^./, (first) => first.toUpperCase())}.${message}`);
+  prose(byId("verification-lead"), `${words.strength(verification).replace(/^./, (first) => first.toUpperCase())}.${message}`);
   const percent = total ? Math.min((100 * compared) / total, compared >= total ? 100 : 99.9) : null;
   bar(byId("verification-bar"), percent, percent === null ? "not known" : `${Math.floor(percent)} % compared`);
   const other = Object.entries(differences).filter(([kind]) => !(kind in KINDS));
@@ -109,12 +125,12 @@ function tailCard({ tail }) {
 
 function lettersCard({ dead_letters: letters }) {
   text(byId("letters"), letters.open ? `${count(letters.open)} wait for a person` : "None open");
+  byId("letters-lead").hidden = !letters.open;
   byId("letters").dataset.tone = letters.open ? "trouble" : "";
   facts(byId("letter-facts"), [
     ["Settled by a later change", count(letters.settled)],
     ["Tried again", count(letters.retried)],
     ["Waived", count(letters.waived)],
-    ["To see them", letters.open ? "moveout dead-letter list" : null],
   ]);
 }
 
@@ -154,7 +170,7 @@ export function switchCard({ switch: found }, at, live) {
     (node, entry) => {
       text(node.children[0], clock(entry.at));
       text(node.children[1], entry.step);
-      text(node.children[2], entry.message);
+      prose(node.children[2], entry.message);
     },
   );
 }
@@ -196,11 +212,11 @@ function tables({ tables: found }) {
     text(head.children[0], words.MARKS[tone]);
     text(head.children[1], one.table);
     text(head.children[2], words.phaseTitle(one));
-    text(lead, one.message);
+    prose(lead, one.message);
     progress.setAttribute("aria-label", `Backfill of ${one.table}`);
     bar(progress, percent, percent === null ? "not known" : `${Math.floor(percent)} %`);
     facts(list, [
-      ["Items", words.items(one.backfill)],
+      ["Items", words.items(one.backfill).replace(/ items$/, "")],
       ["Left", remaining(one.backfill)],
       ["Proven lag", words.lagText(one.lag.seconds)],
       ["Dead letters", one.dead_letters.open ? `${count(one.dead_letters.open)} open` : "none open"],

@@ -7,6 +7,13 @@ export function text(node, value) {
   if (node.textContent !== wanted) node.textContent = wanted; // unchanged text keeps a reader's selection
 }
 
+// The same, with `commands` in a face of their own.
+export function prose(node, value) {
+  if (node.prose === value) return;
+  node.prose = value;
+  node.replaceChildren(...value.split("`").map((part, index) => (index % 2 ? made("code", {}, part) : part)));
+}
+
 export function made(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);

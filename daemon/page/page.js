@@ -2,7 +2,7 @@
 // all else is greyed and said to be from then (fail static).
 import { cards, stepList, switchCard } from "./cards.js";
 import { chart, SPAN_SECONDS } from "./chart.js";
-import { byId, each, made, text } from "./dom.js";
+import { byId, each, made, prose, text } from "./dom.js";
 import * as words from "./words.js";
 
 const POLL_MS = 1500;
@@ -145,7 +145,7 @@ function showUnreadable(said) {
   document.title = "Not readable · moveout";
   text(byId("mark"), words.MARKS.silent);
   text(byId("phase"), "Not known");
-  text(byId("sentence"), said);
+  prose(byId("sentence"), said);
   text(byId("doing"), "–");
   for (const who of ["may-readers", "may-writers"]) may(byId(who), ["silent", "Not known"]);
   say(said);
@@ -160,9 +160,9 @@ function showHead(silent) {
   text(byId("migration"), found?.migration ?? "");
   text(byId("mark"), words.MARKS[tone]);
   text(byId("phase"), silent === null ? phase : found ? `Not known; last seen: ${phase}` : "Nothing is known yet");
-  text(byId("sentence"), silent ?? found.message);
+  prose(byId("sentence"), silent ?? found.message);
   text(document.querySelector(".doing .label"), silent === null ? "Being done" : "Last told");
-  text(byId("doing"), found ? (silent === null ? words.doing(found) : found.message) : "–");
+  prose(byId("doing"), found ? (silent === null ? words.doing(found) : found.message) : "–");
   stepList(byId("steps"), found ? words.steps(found) : []);
   may(byId("may-readers"), silent === null ? words.readers(found) : ["silent", "Not known"]);
   may(byId("may-writers"), silent === null ? words.writers(found) : ["silent", "Not known"]);
@@ -178,19 +178,32 @@ function may(node, [tone, said]) {
   text(node.querySelector(".text"), said);
 }
 
+// What needs a person, where the headline speaks of something else.
+function besideHeadline(found) {
+  if (words.tone(found) === "trouble") return [];
+  return words.needs(found).map((one) => `${one.type} does not hold: ${one.message}`);
+}
+
 function showNotices(silent) {
-  const told = known.document && silent === null ? words.pauses(known.document) : [];
-  if (known.carries && silent === null) told.push(`This replica does not carry data: ${known.carries}`);
-  each(byId("notices"), told, (one, index) => index, () => made("p", { class: "notice", "data-tone": "trouble" }), text);
+  const found = silent === null ? known.document : null;
+  const told = found ? besideHeadline(found).map((said) => ["trouble", said]) : [];
+  if (found && words.pause(found)) told.push(["waiting", words.pause(found)]);
+  if (found && known.carries) told.push(["trouble", `This replica does not carry data: ${known.carries}`]);
+  const make = () => made("p", { class: "notice" }, made("b", { "aria-hidden": "true" }), " ", made("span"));
+  each(byId("notices"), told, (one, index) => index, make, (node, [tone, said]) => {
+    node.dataset.tone = tone;
+    text(node.firstChild, words.MARKS[tone]);
+    prose(node.lastChild, said);
+  });
 }
 
 function showTitle(silent, tone, phase) {
   const name = known.document?.migration ?? "moveout";
   const shown = silent === null ? phase : known.document ? "No word from it" : "Nothing known";
-  const needs = silent === null && tone === "trouble" && known.document.phase !== "needs-resync" ? "Needs you: " : "";
-  const title = `${needs}${shown} · ${name}`;
+  const attention = silent === null && (tone === "trouble" || words.needs(known.document).length > 0);
+  const title = `${attention ? "! " : ""}${shown} · ${name}`;
   if (document.title !== title) document.title = title;
-  const icon = `page/${tone}.svg`;
+  const icon = `page/${attention ? "trouble" : tone}.svg`;
   if (byId("icon").getAttribute("href") !== icon) byId("icon").setAttribute("href", icon);
 }
 
@@ -198,7 +211,7 @@ function showAge(silent) {
   const { trouble, document: found } = known;
   byId("link").dataset.state = trouble !== null ? "lost" : silent !== null ? "old" : "live";
   const age = found ? words.duration(Math.round(ageSeconds())) : null;
-  const old = age === null ? "" : ` · told ${age} ago`;
+  const old = age === null ? "" : ` · updated ${age} ago`;
   text(byId("link-text"), `${trouble !== null ? "no answer" : silent !== null ? "out of date" : "live"}${old}`);
 }
 

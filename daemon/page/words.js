@@ -52,17 +52,18 @@ export function phaseTitle(document) {
   return isReady(document) ? "Ready for readers" : title;
 }
 
-// What only a person can mend, in this order; all else is waited for.
+// What only a person can mend; all else is waited for.
 const FOR_PEOPLE = ["GapFree", "TargetSafe", "TargetAvailable", "DeadLettersResolved"];
+export const isForPeople = (condition) => FOR_PEOPLE.includes(condition.type) || condition.reason.endsWith("Failed");
+export const needs = (document) => failing(document).filter(isForPeople);
 
+// Of the headline. What needs a person beside it has a notice of its own.
 export function tone(document) {
   if (document.phase === "aborted") return "ended";
-  if (document.phase === "needs-resync") return "trouble";
-  const needs = failing(document).filter((one) => FOR_PEOPLE.includes(one.type) || one.reason.endsWith("Failed"));
-  if (needs.length) return "trouble";
+  const told = needs(document).some((one) => document.message.includes(one.type) || document.message.includes(one.message));
+  if (document.phase === "needs-resync" || told) return "trouble";
   if (document.phase === "writers-switched" || document.phase === "loaded") return "good";
-  if (document.phase === "replicating" && isReady(document)) return "good";
-  return "waiting";
+  return document.phase === "replicating" && isReady(document) ? "good" : "waiting";
 }
 
 export const MARKS = { good: "✓", waiting: "…", trouble: "!", ended: "■", silent: "?" };
@@ -93,8 +94,7 @@ export function doing(document) {
   if (phase === "created") return "checking both sides, and marking where the stream is followed from";
   if (phase === "anchored") return `${still}; what is to be loaded is not there yet`;
   if (phase === "backfilling") {
-    const load = paused?.backfill ? "loading is paused" : `loading ${count(backfill.items_per_second)} items a second`;
-    return `${load}; ${paused?.tail_waits ? "the tail waits for the end of it" : still}`;
+    return `${loading(document)}; ${paused?.tail_waits ? "the tail waits for the end of it" : still}`;
   }
   if (phase === "replicating") return `${still}; proving lag by heartbeats (round ${count(lag.round)} is proven)`;
   if (phase === "switching-writers") return "switching the writers, step by step: see below";
@@ -103,6 +103,14 @@ export function doing(document) {
   if (phase === "aborted") return "nothing: source and application are as they were";
   if (phase === "needs-resync") return "nothing is applied until a person gives `moveout resync`";
   return "not known to this page";
+}
+
+function loading({ backfill, paused }) {
+  if (paused?.backfill) return "loading is paused";
+  const percent = share(backfill);
+  const done = percent === null ? "" : `, ${percentText(percent)} done`;
+  const left = backfill.eta_seconds === null ? "" : `, about ${duration(backfill.eta_seconds)} left`;
+  return `loading ${count(backfill.items_per_second)} items a second${done}${left}`;
 }
 
 // [good | waiting | trouble, sentence]
@@ -121,7 +129,8 @@ export function readers(document) {
 
 export function writers(document) {
   const routes = document.routes ?? {};
-  if (routes.writes_fenced) return ["trouble", "Fenced: nobody is to write, on either side"];
+  const meant = document.phase === "switching-writers" ? "waiting" : "trouble";
+  if (routes.writes_fenced) return [meant, "Fenced: nobody is to write, on either side"];
   if (routes.writes === "target") return ["good", "Write to the target"];
   return document.ready.writers ? ["good", "May switch now"] : ["waiting", "Must not switch yet"];
 }
@@ -133,6 +142,8 @@ export function share(backfill) {
   // 99.99 % is not all: rounding must never say so.
   return done >= total ? 100 : Math.min((100 * done) / total, 99.9);
 }
+
+export const percentText = (percent) => (percent >= 100 ? "100 %" : `${(Math.floor(percent * 10) / 10).toFixed(1)} %`);
 
 export function items(backfill) {
   const { items_done: done, items_total: total, items_estimated: estimated } = backfill;
@@ -147,14 +158,15 @@ export function strength(verification) {
   if (!verification.compared) return "nothing compared yet";
   const bound = verification.upper_bound;
   const told = `no difference in ${count(verification.compared)} comparisons`;
-  return bound === null || bound === undefined ? told : `${told}: at most ${permille(bound)} differ, at 95 %`;
+  return bound === null || bound === undefined ? told : `${told}: at most ${atMost(bound)}, at 95 %`;
 }
 
-function permille(fraction) {
-  const percent = 100 * fraction;
-  const digits = percent >= 1 ? 1 : Math.min(Math.ceil(-Math.log10(percent || 1e-9)) + 1, 9);
-  // Up, never down: it is an upper bound.
-  return `${(Math.ceil(percent * 10 ** digits - 1e-9) / 10 ** digits).toFixed(digits)} %`;
+// A bound is only ever rounded up.
+function atMost(fraction) {
+  if (fraction >= 0.01) return `${(Math.ceil(fraction * 1000 - 1e-9) / 10).toFixed(1)} % differ`;
+  const one = 1 / fraction;
+  const digit = 10 ** Math.max(Math.floor(Math.log10(one)) - 1, 0);
+  return `1 in ${count(Math.floor(one / digit + 1e-9) * digit)} differs`;
 }
 
 export const SWITCH_STEPS = {
@@ -169,14 +181,14 @@ export const SWITCH_STEPS = {
 };
 export const UNFENCE = "unfence";
 
-export function pauses(document) {
-  const paused = document.paused ?? {};
-  const left = paused.trims_in_seconds;
-  const within = left === null || left === undefined ? "" : ` The stream forgets what is not applied in ${duration(Math.max(left, 0))}.`;
-  const notices = [];
-  for (const part of ["backfill", "tail"]) {
-    if (paused[part]) notices.push(`The ${part} is paused by a person: \`moveout resume\` goes on.${part === "tail" ? within : ""}`);
+// Or null where nothing is.
+export function pause(document) {
+  const { backfill, tail, trims_in_seconds: left, tail_waits: waits } = document.paused ?? {};
+  const halted = [backfill && "backfill", tail && "tail"].filter(Boolean).join(" and ");
+  const told = halted ? [`Paused by a person: ${halted}. \`moveout resume\` goes on.`] : [];
+  if (waits) told.push("The tail waits for the backfill (target.mode: ordered).");
+  if (told.length && left !== null && left !== undefined) {
+    told.push(`The stream forgets what is not applied in ${duration(Math.max(left, 0))}.`);
   }
-  if (paused.tail_waits) notices.push(`The tail waits for the backfill (target.mode: ordered).${within}`);
-  return notices;
+  return told.length ? told.join(" ") : null;
 }

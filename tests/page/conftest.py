@@ -1,8 +1,7 @@
 import os
-import threading
 import time
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ class Served:
         self._up.close()
 
     def lived(self, *, now=None):
-        """As if the service had run for 15 minutes: a load that ends, a peak of lag, and a gap in which nobody looked."""
+        """As if it had run for 15 minutes: a load that ends, a peak of lag, a gap in which nobody looked."""
         now = now or time.time()
         for back in range(900, 0, -3):
             if 380 < back < 430:
@@ -107,12 +106,3 @@ def shot(tmp_path):
     folder = Path(os.environ.get(SHOTS) or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return lambda page, name: page.screenshot(folder / f"{name}.png")
-
-
-@contextmanager
-def held(lock: threading.Event):
-    lock.clear()
-    try:
-        yield
-    finally:
-        lock.set()

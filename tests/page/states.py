@@ -71,7 +71,14 @@ def switching(step, *entries, now=None, **more):
     now = now or time.time()
     steps = list(Step)
     told = [Entry(now - 9 + 2 * index, steps[index], text) for index, text in enumerate(entries)]
-    fields = {"id": "w1", "step": step, "began_at": now - 9, "deadline": now + 21, "journal": told, "fenced_at": now - 9}
+    fields = {
+        "id": "w1",
+        "step": step,
+        "began_at": now - 9,
+        "deadline": now + 21,
+        "journal": told,
+        "fenced_at": now - 9,
+    }
     return Switch(**fields | more)
 
 
@@ -107,16 +114,16 @@ def not_ready():
 
 
 def ready():
-    running = msgspec.structs.replace(VERIFIED, state="running", compared=30_118_220, upper_bound=3 / 30_118_220, open=2)
+    running = msgspec.structs.replace(
+        VERIFIED, state="running", compared=30_118_220, upper_bound=3 / 30_118_220, open=2
+    )
     words = "ready: lag was proven within 5 s for 60 s"
     return made(Phase.REPLICATING, words, ready=True, verification=running, epoch=1)
 
 
 def readers_half():
     words = "ready: lag was proven within 5 s for 60 s"
-    return made(
-        Phase.REPLICATING, words, ready=True, verification=VERIFIED, epoch=4, routes=Routes(reads_percent=50)
-    )
+    return made(Phase.REPLICATING, words, ready=True, verification=VERIFIED, epoch=4, routes=Routes(reads_percent=50))
 
 
 def switching_writers():
@@ -141,7 +148,9 @@ def switched():
 
 def switch_failed():
     failed = switching(Step.UNFENCE, *JOURNAL[:1], failed="an application record lies between rounds 418 and 419")
-    return made(Phase.REPLICATING, "replicating again", epoch=7, routes=Routes(100, "source"), switch=failed, ready=True)
+    return made(
+        Phase.REPLICATING, "replicating again", epoch=7, routes=Routes(100, "source"), switch=failed, ready=True
+    )
 
 
 def needs_resync():
@@ -165,7 +174,9 @@ def dead_letters():
 
 def paused():
     halted = Paused(backfill=True, tail=True, trims_in_seconds=5.5 * 3600)
-    return made(Phase.BACKFILLING, "loading 48,200,000 items in 64 part(s)", done=19_881_204, parts=(26, 64), paused=halted)
+    return made(
+        Phase.BACKFILLING, "loading 48,200,000 items in 64 part(s)", done=19_881_204, parts=(26, 64), paused=halted
+    )
 
 
 def several():
