@@ -134,29 +134,32 @@ function lettersCard({ dead_letters: letters }) {
   ]);
 }
 
-function fenceText(found, at, live) {
+// The route says whether they are fenced; the attempt says since when.
+function fenceText(found, routes, at, live) {
   if (found.fenced_at === null || found.fenced_at === undefined) return "The writers are not fenced.";
-  const until = found.opened_at ?? (live ? at : null);
-  if (until === null) return `Fenced since ${clock(found.fenced_at)}.`;
-  const lasted = `${Math.max(until - found.fenced_at, 0).toFixed(1)} s`;
-  return found.opened_at ? `The writers were fenced for ${lasted}.` : `The writers have been fenced for ${lasted}.`;
+  if (found.opened_at) return `The writers were fenced for ${Math.max(found.opened_at - found.fenced_at, 0).toFixed(1)} s.`;
+  if (!routes?.writes_fenced) return "The fence is lifted.";
+  const lasted = Math.max(at - found.fenced_at, 0).toFixed(1);
+  return live ? `The writers have been fenced for ${lasted} s.` : `Fenced since ${clock(found.fenced_at)}.`;
 }
 
-function switchLead(found, at, live) {
-  const fence = fenceText(found, at, live);
+function switchLead({ switch: found, routes }, at, live) {
+  const fence = fenceText(found, routes, at, live);
   if (found.failed) return `Given up: ${found.failed}. ${fence} The source is still what is written to.`;
   if (found.step === "done") return `Done. ${fence}`;
-  const committed = ["commit", "open"].includes(found.step);
-  if (committed) return `Behind the point of no return: there is only forward. ${fence}`;
+  if (found.step === words.UNFENCE) return `It is being taken back. ${fence}`;
+  if (["commit", "open"].includes(found.step)) return `Behind the point of no return: there is only forward. ${fence}`;
+  if (!live) return fence;
   const left = found.deadline - at;
-  const limit = !live ? "" : left > 0 ? ` Given up in ${duration(left)} if it is not through by then.` : " Its time is over: it is being taken back.";
-  return `${fence}${limit}`;
+  return `${fence} ${left > 0 ? `Given up in ${duration(left)} if it is not through by then.` : "Its time is over: it is being taken back."}`;
 }
 
-export function switchCard({ switch: found }, at, live) {
+export function switchCard(document, at, live) {
+  const { switch: found } = document;
   byId("switch").hidden = !found;
   if (!found) return;
-  text(byId("switch-lead"), switchLead(found, at, live));
+  prose(byId("switch-lead"), switchLead(document, at, live));
+  byId("switch-lead").dataset.tone = found.failed ? "trouble" : "";
   const names = Object.keys(words.SWITCH_STEPS);
   const undone = found.failed || found.step === words.UNFENCE;
   const reached = names.indexOf(found.step);

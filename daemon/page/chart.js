@@ -112,7 +112,8 @@ function axes(scale) {
     const said = scale.top < 90 ? `${lag.toLocaleString("en-US")} s` : lagText(lag);
     parts.push(label(EDGE.left - 6, y + 4, lag ? said : "0", "end"));
   }
-  for (const [minutes, anchor] of [[15, "start"], [10, "middle"], [5, "middle"], [0, "end"]]) {
+  const between = scale.width < 330 ? [] : [[10, "middle"], [5, "middle"]];
+  for (const [minutes, anchor] of [[15, "start"], ...between, [0, "end"]]) {
     const said = minutes ? `−${minutes} min` : "now";
     parts.push(label(scale.x(scale.now - minutes * 60), HEIGHT - 5, said, anchor));
   }

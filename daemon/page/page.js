@@ -50,7 +50,8 @@ function serverNow() {
 
 function noteAnswer(headers) {
   const told = Date.parse(headers.get("date") ?? "");
-  const server = (Number.isNaN(told) ? Date.now() : told) / 1000;
+  // Whole seconds, rounded down: the later end counts, so that nothing is held valid for longer than it is.
+  const server = Number.isNaN(told) ? Date.now() / 1000 : told / 1000 + 1;
   known.answered = { server, steady: performance.now(), wall: Date.now() };
 }
 

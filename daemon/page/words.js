@@ -113,6 +113,8 @@ function loading({ backfill, paused }) {
   return `loading ${count(backfill.items_per_second)} items a second${done}${left}`;
 }
 
+const STAY = { aborted: "Stay at the source, as before", loaded: "Must not switch: later writes are not loaded" };
+
 // [good | waiting | trouble, sentence]
 export function readers(document) {
   const percent = percentOf(document);
@@ -123,7 +125,7 @@ export function readers(document) {
       ? ["good", `${percent} % read the target; more may switch`]
       : ["trouble", `${percent} % read the target; no more must switch now`];
   }
-  if (document.phase === "loaded") return ["waiting", "Must not switch: later writes are not loaded"];
+  if (document.phase in STAY) return ["waiting", STAY[document.phase]];
   return ready ? ["good", "May switch now"] : ["waiting", "Must not switch yet"];
 }
 
@@ -132,6 +134,7 @@ export function writers(document) {
   const meant = document.phase === "switching-writers" ? "waiting" : "trouble";
   if (routes.writes_fenced) return [meant, "Fenced: nobody is to write, on either side"];
   if (routes.writes === "target") return ["good", "Write to the target"];
+  if (document.phase in STAY) return ["waiting", STAY[document.phase]];
   return document.ready.writers ? ["good", "May switch now"] : ["waiting", "Must not switch yet"];
 }
 
