@@ -5,7 +5,7 @@ MINUTES ?= 10
 SINK ?= cassandra
 BIN = .venv/bin
 # Tests without a server; the rest is marked `server`.
-FAST = tests/test_tidy.py tests/unit tests/property tests/simulation tests/mutants tests/seam tests/deploy tests/faults tests/soak tests/bench
+FAST = tests/test_tidy.py tests/unit tests/property tests/simulation tests/mutants tests/seam tests/deploy tests/faults tests/soak tests/bench tests/page
 
 # Of `make simulate` and `make soak`.
 SEEDS ?= 20000

@@ -15,6 +15,7 @@ from daemon.config import Config
 from daemon.kcl.start import worker_id
 from daemon.leader import Leadership
 from daemon.metrics import ProcessHealth
+from daemon.page.history import History
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
 from daemon.service import Service
@@ -42,6 +43,7 @@ class Fleet:
         self._stop = threading.Event()
         self._looped_at = SYSTEM.monotonic()
         self._waiting: list[Service] = []  # not begun yet
+        self.history = History()
         self._unwritten: str | None = None  # why the signal's file is not what it should be
         self.tables = make(self.may_load)
 
@@ -59,6 +61,7 @@ class Fleet:
             self._not_ready,
             lambda: self._looped_at,
             metrics.registry(self.document, self._health),
+            self.history.samples,
         )
         with server.serving(view, self._config.server.host, self._config.server.port):
             log.info("service_started", listen=self._config.server.listen, pid=os.getpid(), tables=len(self.tables))
@@ -101,7 +104,13 @@ class Fleet:
                     self._waiting.remove(table)
                 else:
                     log.info("waiting_for_leader", hint="another replica anchors the migration")
+        self._remember()
         self._publish()
+
+    def _remember(self) -> None:
+        seen = self.document()
+        if seen is not None:
+            self.history.saw(seen)
 
     def _publish(self) -> None:
         """The file, by the replica that leads. An old one is no consent, so that a full disk stops nothing else."""

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from daemon.page import routes as page
+from daemon.page.history import Sample
 from daemon.signal.document import Document, is_current
 
 LOOP_STALE_SECONDS = 60.0
@@ -28,6 +30,7 @@ class View(NamedTuple):
     not_ready: Callable[[], str | None]  # why the data path does not work; None: it does
     looped_at: Callable[[], float]  # time.monotonic() of the last turn of the main loop
     metrics: CollectorRegistry
+    samples: Callable[[], Sequence[Sample]] = tuple  # the page's chart begins with them
 
 
 class ListenFailed(Exception):
@@ -75,6 +78,7 @@ def application(view: View) -> Starlette:
             Route("/v1/migration", migration),
             Route("/v1/tables/{table}", table),
             Route("/v1/ready/readers", ready_readers),
+            *page.routes(view),
         ]
     )
 

@@ -162,3 +162,10 @@ def test_why_it_carries_no_data_is_told_with_the_name_of_the_table(fleet):
     assert fleet.fleet._not_ready() is None
     fleet.tables[2].fault = "the KCL is not running"
     assert fleet.fleet._not_ready() == "carts: the KCL is not running"
+
+
+def test_what_is_published_each_turn_is_what_the_page_begins_with(fleet):
+    assert fleet.fleet.history.samples() == ()
+    fleet.fleet.turn()
+    fleet.fleet.turn()
+    assert [(sample.at, sample.items_done) for sample in fleet.fleet.history.samples()] == [(1.0, 4)]
