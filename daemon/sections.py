@@ -18,10 +18,8 @@ HookKind = Literal["phase", "ready", "route", "switch"]
 # Where a pod finds what its service account may do (Kubernetes documentation, "Service Accounts").
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # What `signal.dynamodb_item` writes (daemon/signal/publisher.py, Told).
-ITEM_ATTRIBUTES = frozenset(
-    ("phase", "epoch", "ready_readers", "ready_writers", "reads_percent", "writes", "writes_fenced", "published_at")
-    + ("valid_until", "document")
-)
+_READY, _ROUTES = ("ready_readers", "ready_writers", "valid_until"), ("reads_percent", "writes", "writes_fenced")
+ITEM_ATTRIBUTES = frozenset(("phase", "epoch", "published_at", "document", *_READY, *_ROUTES))
 
 
 class Section(BaseModel):

@@ -32,7 +32,7 @@ def vetoes(known: Configured, event: Event) -> str | None:
     for number, hook in enumerate(known.config.hooks):
         if hook.pre and event.kind in hook.on:
             why = deliver(hook, event)
-            log.info("hook_asked", hook=title(number, hook), event=event.id, veto=why)
+            log.info("hook_asked", hook=title(number, hook), about=event.id, veto=why)
             if why is not None:
                 return f"{title(number, hook)} vetoes {event.type} {event.subject}: {why}"
     return None
@@ -75,7 +75,7 @@ def _ran(program: tuple[str, ...], timeout_seconds: float, event: Event) -> str 
         ran = executable.run((*program, event.type), encoded(event), told, timeout_seconds)
     except executable.NotStarted as error:
         return str(error)
-    log.info("hook_ran", program=program[0], event=event.id, exit_code=ran.code, output=ran.output)
+    log.info("hook_ran", program=program[0], about=event.id, exit_code=ran.code, output=ran.output)
     if ran.code is None:
         return f"it has not ended within {timeout_seconds:g} s, and was killed"
     if ran.code:

@@ -121,7 +121,7 @@ class _Line:
         happened = [event for event in events.since(box.seen, document) if event.kind in self._hook.on]
         kept, lost = _bounded((*box.pending, *happened))
         for event in lost:
-            log.error("hook_event_given_up", hook=self._title, event=event.id, why="too many wait for this hook")
+            log.error("hook_event_given_up", hook=self._title, about=event.id, why="too many wait for this hook")
         return msgspec.structs.replace(
             box,
             seen=events.seen(document),
@@ -142,15 +142,15 @@ class _Line:
                 self._account(event, why, gives_up=gives_up)
             except AWAY as error:
                 self._pause(box.tries)
-                log.warning("hook_told_unnoted", hook=self._title, event=event.id, error=str(error), next="told again")
+                log.warning("hook_told_unnoted", hook=self._title, about=event.id, error=str(error), next="told again")
                 return
             if why is None:
-                log.info("hook_told", hook=self._title, event=event.id)
+                log.info("hook_told", hook=self._title, about=event.id)
             elif gives_up:
-                log.error("hook_event_given_up", hook=self._title, event=event.id, why=why)
+                log.error("hook_event_given_up", hook=self._title, about=event.id, why=why)
             else:
                 self._pause(box.tries)
-                log.warning("hook_not_told", hook=self._title, event=event.id, why=why, next="tried again")
+                log.warning("hook_not_told", hook=self._title, about=event.id, why=why, next="tried again")
                 return
 
     def _account(self, event: Event, why: str | None, *, gives_up: bool) -> None:
