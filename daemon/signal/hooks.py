@@ -27,7 +27,7 @@ def vetoes(known: Configured, event: Event) -> str | None:
 
     To be called before a route changes and before each step of the switch that must not happen against the will of
     the hook's owner, by whoever decides: the command line or the leader. Each hook is asked once, for no longer than
-    its time limit; no answer in time is a no.
+    its time limit; no answer in time is a no. It logs: a command whose output somebody parses configures its log first.
     """
     for number, hook in enumerate(known.config.hooks):
         if hook.pre and event.kind in hook.on:

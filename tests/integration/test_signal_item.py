@@ -1,9 +1,13 @@
 """The decision as an item of a user's table, and hooks' outboxes in the control table, on DynamoDB Local."""
 
+import threading
+
 import documents
 import msgspec
 import pytest
 
+from daemon.app import parts
+from daemon.config import load
 from daemon.control import Control
 from daemon.phase import Phase
 from daemon.routes import Routes
@@ -12,6 +16,7 @@ from daemon.signal import events
 from daemon.signal.dynamodb_item import ItemPublisher
 from daemon.signal.outbox import PENDING_MAX, Outbox, _bounded
 from daemon.signal.publisher import Outdated, PublishFailed
+from daemon.signal.publishing import Publishing, publishers
 
 pytestmark = pytest.mark.server
 KEY = {"pk": {"S": "moveout"}, "sk": {"N": "7"}}
@@ -103,3 +108,34 @@ def test_a_full_outbox_fits_into_the_control_table(client, fresh_name):
     control.put("hook#0", Outbox(pending=kept), 0)
     found = control.get("hook#0", Outbox)
     assert [events.encoded(one) for one in found[0].pending] == [events.encoded(one) for one in kept]
+
+
+CONFIG = """
+migration: orders
+mode: tail
+source: {table: orders, region: us-east-1, endpoint_url: "http://127.0.0.1:1"}
+control: {endpoint_url: ENDPOINT}
+target: {kind: dynamodb, table: moved, region: us-east-1}
+dead_letters: {to: /letters}
+signal:
+  file: FOLDER/signal.json
+  dynamodb_item: {table: TABLE, key: {pk: moveout, sk: 7}}
+  configmap: {name: absent, namespace: moveout, api_url: "https://127.0.0.1:1"}
+"""
+
+
+def test_the_configuration_makes_all_three_and_the_item_is_on_the_control_tables_side(dynamodb, table, item, tmp_path):
+    path = tmp_path / "moveout.yaml"
+    told = CONFIG.replace("ENDPOINT", dynamodb.endpoint_url).replace("FOLDER", str(tmp_path)).replace("TABLE", table)
+    path.write_text(told)
+    config = load(path)
+    asked = publishers(config, parts(config))
+    assert [one.name.split()[0] for one in asked] == ["signal.file", "signal.dynamodb_item", "signal.configmap"]
+    made = Publishing(asked)
+    made.offer(documents.published(ready=True))
+    for thread in threading.enumerate():
+        if thread.name.startswith("signal."):
+            thread.join(60)
+    assert item()["ready_readers"] == {"BOOL": True}
+    assert (tmp_path / "signal.json").exists()
+    assert "signal.configmap" in made.trouble()
