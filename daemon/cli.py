@@ -154,7 +154,8 @@ def _serve(tables: list[Config], path: Path) -> None:
 
     known = [parts(one) for one in tables]
     leads = leadership(known[0])
-    Fleet(tables[0], lambda may_load: [Service(one, LocalProcesses(one, path), leads, may_load) for one in known]).run()
+    services = lambda may_load: [Service(one, LocalProcesses(one, path), leads, may_load) for one in known]  # noqa: E731
+    Fleet(tables[0], services, known[0]).run()
 
 
 @app.command()

@@ -17,6 +17,7 @@ vanish at any instruction: nothing is kept in the daemon.
 | `export`         | the leader, a person  | the export that is waited for (`daemon/exporting.py`)        |
 | `leader`         | every replica         | who leads, until when                                        |
 | `signal`         | the leader            | the published document                                       |
+| `hook#<n>`       | the leader            | events that a hook is still to be told (`signal/outbox.py`)  |
 
 Each anchoring, the first and those of `moveout resync`, reserves a generation: its parts and shards have names of
 their own, so that nothing of an attempt that crashed, or of before a gap, can be taken for new.

@@ -19,8 +19,9 @@ from daemon.page.history import History
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
 from daemon.service import Service
-from daemon.signal import file
 from daemon.signal.document import Document
+from daemon.signal.outbox import Delivery
+from daemon.signal.publishing import Publishing, publishers
 from daemon.signal.whole import whole
 
 log = structlog.get_logger()
@@ -36,15 +37,24 @@ def leadership(known: Parts) -> Leadership:
 
 
 class Fleet:
-    """All tables of one migration, in one replica. `config` is any table's: what is read of it is the same in all."""
+    """All tables of one migration, in one replica. `config` is any table's: what is read of it is the same in all.
 
-    def __init__(self, config: Config, make: Callable[[Callable[[Service], bool]], Sequence[Service]]) -> None:
+    Without `known`, any table's parts, what needs the control table or a client is not told: hooks, an item.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        make: Callable[[Callable[[Service], bool]], Sequence[Service]],
+        known: Parts | None = None,
+    ) -> None:
         self._config = config
         self._stop = threading.Event()
         self._looped_at = SYSTEM.monotonic()
         self._waiting: list[Service] = []  # not begun yet
         self.history = History()
-        self._unwritten: str | None = None  # why the signal's file is not what it should be
+        self._publishing = Publishing(publishers(config, known))
+        self._hooks = Delivery(config.hooks, known.control_of(config.migration) if known else None)
         self.tables = make(self.may_load)
 
     def may_load(self, table: Service) -> bool:
@@ -113,16 +123,13 @@ class Fleet:
             self.history.saw(seen)
 
     def _publish(self) -> None:
-        """The file, by the replica that leads. An old one is no consent, so that a full disk stops nothing else."""
-        published, path = self.document(), self._config.signal.file
-        self._unwritten = None
-        if published is None or path is None or not self._leads():
-            return
-        try:
-            file.publish(path, published)
-        except OSError as error:
-            self._unwritten = f"signal.file {path} cannot be written: {error.strerror}. Make it writable for this user"
-            log.warning("signal_unwritten", error=self._unwritten)
+        """The records and the hooks, by the replica that leads. Old ones are no consent, so none stops the loop."""
+        published = self.document()
+        for outlet in (self._publishing, self._hooks):
+            if published is not None and self._leads():
+                outlet.offer(published)
+            else:
+                outlet.rest()
 
     def document(self) -> Document | None:
         """What all tables published, as one; None until each has."""
@@ -169,6 +176,6 @@ class Fleet:
         each = ((table.table, table.not_ready()) for table in self.tables)
         reasons = [(name, why) for name, why in each if why is not None]
         if not reasons:
-            return self._unwritten
+            return self._publishing.trouble()
         name, why = reasons[0]
         return why if len(self.tables) == 1 else f"{name}: {why}"

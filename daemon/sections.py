@@ -2,7 +2,8 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +14,12 @@ Manifest = Annotated[str, Field(pattern=r"^s3://[^/]+/.+manifest-summary\.json$"
 RoleOrNone = Annotated[str, Field(pattern=r"^(none|arn:aws[a-z-]*:iam::\d{12}:role/.+)$")]
 Mode = Literal["backfill", "backfill-and-tail", "tail"]
 FileFormat = Literal["auto", "emr", "scan-json", "items", "csv"]
+HookKind = Literal["phase", "ready", "route", "switch"]
+# Where a pod finds what its service account may do (Kubernetes documentation, "Service Accounts").
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+# What `signal.dynamodb_item` writes (daemon/signal/publisher.py, Told).
+_READY, _ROUTES = ("ready_readers", "ready_writers", "valid_until"), ("reads_percent", "writes", "writes_fenced")
+ITEM_ATTRIBUTES = frozenset(("phase", "epoch", "published_at", "document", *_READY, *_ROUTES))
 
 
 class Section(BaseModel):
@@ -211,10 +218,97 @@ class Ready(Section):
     stable_for_seconds: float = Field(default=60, ge=0, description="For how long it must have held.")
 
 
+class DynamoDbItem(Section):
+    """An item of a table of yours that tells the decision. Region and credentials are the control table's."""
+
+    table: TableName
+    key: dict[str, str | int] = Field(min_length=1, max_length=2, description="The item's whole primary key.")
+
+    @model_validator(mode="after")
+    def _key_is_its_own(self) -> "DynamoDbItem":
+        taken = self.key.keys() & ITEM_ATTRIBUTES
+        if taken:
+            raise ValueError(
+                f"the key's attribute {min(taken)!r} is one of those that moveout writes: choose another table"
+            )
+        return self
+
+
+class ConfigMap(Section):
+    """A Kubernetes ConfigMap that tells the decision. Everything but its name is by default as in a pod."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+    namespace: str | None = Field(
+        default=None, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="The pod's."
+    )
+    api_url: str | None = Field(
+        default=None, pattern=r"^https://[^\s/]+", description="Default: that of the pod's cluster."
+    )
+    token_file: Path = SERVICE_ACCOUNT / "token"
+    ca_file: Path = SERVICE_ACCOUNT / "ca.crt"
+    labels: dict[str, str] = {}
+
+
 class Signal(Section):
     """Where the decision is published, beside HTTP and metrics."""
 
     file: Path | None = Field(default=None, description="A JSON file, replaced atomically at every change.")
+    dynamodb_item: DynamoDbItem | None = None
+    configmap: ConfigMap | None = None
+
+
+class Webhook(Section):
+    """An HTTP server of yours that is told of an event; signed where it shares a secret with us."""
+
+    # Some hold a secret in their address: it is shown nowhere.
+    url: str = Field(repr=False, description="http:// or https://; a redirect is not followed.")
+    secret_file: Path | None = Field(default=None, description="Its text is the key of X-Moveout-Signature.")
+    secret_env: str | None = Field(default=None, description="Or: the variable that holds it.")
+    timeout_seconds: float = Field(default=10, gt=0, le=300, description="For the whole answer.")
+    attempts: int | None = Field(default=None, ge=1, description="Of one event. Default: until it is taken.")
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> "Webhook":
+        address = urlsplit(self.url)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ValueError("webhook.url must be http://HOST/… or https://HOST/… (what was found may hold a secret)")
+        if self.secret_file is not None and self.secret_env is not None:
+            raise ValueError("give secret_file or secret_env, not both")
+        return self
+
+
+class Hook(Section):
+    """Who is told of events (daemon/signal/events.py): a program, or a web server. `pre` ones are asked before."""
+
+    on: tuple[HookKind, ...] = Field(min_length=1)
+    pre: bool = Field(default=False, description="Asked before a route or a step of the switch: it can say no.")
+    exec: tuple[str, ...] | None = Field(default=None, min_length=1, description="A program with its arguments.")
+    timeout_seconds: float = Field(default=30, gt=0, le=300, description="For the program; then it is killed.")
+    attempts: int | None = Field(
+        default=None, ge=1, description="Of the program, for one event. Default: until it is 0."
+    )
+    webhook: Webhook | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _yaml_has_no_word_on(cls, values: Any) -> Any:
+        """In YAML 1.1 a bare `on` is the truth value."""
+        if isinstance(values, dict) and True in values:
+            return {("on" if name is True else name): value for name, value in values.items()}
+        return values
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Hook":
+        if (self.exec is None) == (self.webhook is None):
+            raise ValueError("give exec or webhook, one of both")
+        late = [kind for kind in self.on if kind in ("phase", "ready")]
+        if self.pre and late:
+            raise ValueError(
+                f"pre: {', '.join(late)} is observed, not decided: a pre hook is asked of route and switch"
+            )
+        if self.webhook is not None and {"timeout_seconds", "attempts"} & self.model_fields_set:
+            raise ValueError("timeout_seconds and attempts of a webhook stand inside of `webhook`")
+        return self
 
 
 class Log(Section):

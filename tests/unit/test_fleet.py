@@ -1,6 +1,8 @@
+import threading
 from types import SimpleNamespace
 
 import pytest
+from receiver import Receiver
 
 from daemon import waiting
 from daemon.config import load_all
@@ -30,7 +32,7 @@ class Table:
     def __init__(self, name, may_load, did):
         self.table, self.may_load, self.did = name, may_load, did
         self.phase, self.published, self.fault = Phase.CREATED, None, None
-        self.letters = 0
+        self.letters, self.leads = 0, True
 
     def _refused(self, step):
         self.did.append((step, self.table))
@@ -56,7 +58,7 @@ class Table:
         self.published = document(f"shop.{self.table}", made, seen, Limits(1, 1), progress, self.table)
 
     def health(self):
-        return ProcessHealth(leader=True, jvm_restarts=1, worker_restarts=2, observed_at=3.0)
+        return ProcessHealth(leader=self.leads, jvm_restarts=1, worker_restarts=2, observed_at=3.0)
 
     def not_ready(self):
         return self.fault
@@ -169,3 +171,66 @@ def test_what_is_published_each_turn_is_what_the_page_begins_with(fleet):
     fleet.fleet.turn()
     fleet.fleet.turn()
     assert [(sample.at, sample.items_done) for sample in fleet.fleet.history.samples()] == [(1.0, 4)]
+
+
+class Records:
+    """The control table's records of one migration."""
+
+    def __init__(self):
+        self.held, self.name = {}, None
+
+    def of(self, name):
+        self.name = name
+        return self
+
+    def get(self, record, _):
+        return self.held.get(record)
+
+    def put(self, record, value, revision):
+        self.held[record] = (value, revision + 1)
+
+    def update(self, record, kind, change):
+        value, revision = self.get(record, kind) or (None, 0)
+        self.put(record, change(value), revision)
+        return self.held[record][0]
+
+
+@pytest.fixture
+def hooked(tmp_path):
+    """A fleet of one table with a hook and a file."""
+    with Receiver() as receiver:
+        path = tmp_path / "moveout.yaml"
+        hook = f"hooks: [{{on: [phase], webhook: {{url: '{receiver.url}'}}}}]\n"
+        text = (
+            hook + CONFIG.replace("FOLDER", str(tmp_path)) + "  - {source: {table: orders}, target: {table: moved}}\n"
+        )
+        path.write_text(text)
+        records = Records()
+        made = Fleet(
+            load_all(path)[0],
+            lambda may_load: [Table("orders", may_load, [])],
+            SimpleNamespace(control_of=records.of),
+        )
+        made._prepare()
+        yield SimpleNamespace(fleet=made, receiver=receiver, records=records, signal=tmp_path / "signal.json")
+
+
+def test_hooks_are_told_by_the_replica_that_leads_and_kept_beside_its_lease(hooked):
+    for _ in range(3):
+        hooked.fleet.turn()
+    assert hooked.receiver.came.acquire(timeout=30)
+    for thread in threading.enumerate():
+        if thread.name == "hook#0":
+            thread.join(30)
+    assert [request.event["subject"] for request in hooked.receiver.requests] == ["backfilling"]
+    assert hooked.records.name == "shop"
+    assert hooked.records.held["hook#0"][0].pending == ()
+
+
+def test_a_replica_that_does_not_lead_publishes_and_tells_nothing(hooked):
+    hooked.fleet.tables[0].leads = False
+    for _ in range(3):
+        hooked.fleet.turn()
+    assert hooked.fleet.document() is not None
+    assert not hooked.signal.exists()
+    assert hooked.records.held == {}

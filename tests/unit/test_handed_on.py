@@ -39,7 +39,15 @@ FILES = {
         },
     },
     "ready": {"max_lag_seconds": float("inf")},
-    "signal": {"file": "/run/signal.json"},
+    "signal": {
+        "file": "/run/signal.json",
+        "dynamodb_item": {"table": "settings", "key": {"pk": "moveout", "sk": 1}},
+        "configmap": {"name": "orders-move", "labels": {"team": "shop"}},
+    },
+    "hooks": [
+        {"on": ["phase", "ready"], "exec": ["/hooks/told", "-v"]},
+        {"on": ["route"], "pre": True, "webhook": {"url": "https://a.example/hook", "secret_env": "NO_SUCH_SECRET"}},
+    ],
     "dead_letters": {"to": "/letters"},
     "target": {
         "kind": "cassandra",

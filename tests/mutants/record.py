@@ -1,0 +1,121 @@
+"""Bugs of records and hooks: a stale leader, an event that is lost, a consent that nobody gave."""
+
+from mutants.mutant import Mutant
+
+ITEM, MAP, OUTBOX = "daemon/signal/dynamodb_item.py", "daemon/signal/configmap.py", "daemon/signal/outbox.py"
+WEB, PROGRAM, PUBLISHING = "daemon/signal/webhook.py", "daemon/signal/executable.py", "daemon/signal/publishing.py"
+
+RECORD = (
+    Mutant(
+        "within an epoch the last writer wins",
+        "a leader that was asleep takes back that ready was revoked",
+        "daemon/signal/publisher.py",
+        "return (document.epoch, document.published_at) < (epoch, published_at)",
+        "return document.epoch < epoch",
+        "tests/unit/test_configmap.py",
+    ),
+    Mutant(
+        "a ConfigMap is replaced whatever its version",
+        "who read before and writes late overwrites a newer epoch",
+        MAP,
+        "                **metadata,\n",
+        '                **{name: value for name, value in metadata.items() if name != "resourceVersion"},\n',
+        "tests/unit/test_configmap.py",
+    ),
+    Mutant(
+        "a ConfigMap of another migration is taken over",
+        "two migrations flap in one map",
+        MAP,
+        "if migration is not None and migration != document.migration:",
+        "if migration is not None and not migration:",
+        "tests/unit/test_configmap.py",
+    ),
+    Mutant(
+        "a revoked ready waits for its turn",
+        "readers see an old consent for seconds more",
+        PUBLISHING,
+        "return decision(document) != self._written or age",
+        "return self._written is None or age",
+        "tests/unit/test_publishing.py",
+    ),
+    Mutant(
+        "a record that hangs is no trouble",
+        "nobody is told that a record grows old",
+        PUBLISHING,
+        "if silent > VALID_SECONDS else None",
+        "if silent < 0 else None",
+        "tests/unit/test_publishing.py",
+    ),
+    Mutant(
+        "an event that was not taken is done",
+        "a receiver that was away for a moment never hears of it",
+        OUTBOX,
+        "taken=why is None",
+        "taken=True",
+        "tests/unit/test_outbox.py",
+    ),
+    Mutant(
+        "a leader of before notes what it sees",
+        "hooks hear of a past that comes again",
+        OUTBOX,
+        "if is_older(document, box.epoch, box.published_at) or box.seen",
+        "if box.seen",
+        "tests/unit/test_outbox.py",
+    ),
+    Mutant(
+        "only the last step of the journal is told",
+        "steps between two looks are lost",
+        "daemon/signal/events.py",
+        "        if line >= known\n",
+        "        if line >= known and line == len(switch.journal) - 1\n",
+        "tests/unit/test_outbox.py",
+    ),
+    Mutant(
+        "a phase that comes again has its old id",
+        "a receiver that drops what it knows drops it",
+        "daemon/signal/events.py",
+        "found.append(_event(document, PHASE, new.phase, at, at))",
+        "found.append(_event(document, PHASE, new.phase, at))",
+        "tests/unit/test_outbox.py",
+    ),
+    Mutant(
+        "no answer in time is a yes",
+        "a receiver that hangs lets everything through",
+        WEB,
+        '        raise NoAnswer(f"{place(url)} has not answered within {timeout:g} s") from None\n',
+        '        return Answer(204, "")\n',
+        "tests/unit/test_hooks.py",
+    ),
+    Mutant(
+        "the time is not signed",
+        "an old request can be sent again with a new time",
+        WEB,
+        "b'%d.' % at + body",
+        "b'.' + body",
+        "tests/unit/test_hooks.py",
+    ),
+    Mutant(
+        "a redirect is followed",
+        "a page that says hello consents",
+        WEB,
+        "urllib.request.build_opener(NoRedirect())",
+        "urllib.request.build_opener()",
+        "tests/unit/test_hooks.py",
+    ),
+    Mutant(
+        "only the program is killed, not what it started",
+        "what was vetoed for being late goes on behind our back",
+        PROGRAM,
+        "os.killpg(process.pid, signal.SIGKILL)",
+        "os.kill(process.pid, signal.SIGKILL)",
+        "tests/unit/test_hooks.py",
+    ),
+    Mutant(
+        "a log shows the whole address",
+        "some addresses are secrets",
+        WEB,
+        "    return f\"{address.scheme}://{f'[{host}]' if ':' in host else host}{port}\"\n",
+        "    return url\n",
+        "tests/unit/test_hooks.py",
+    ),
+)
