@@ -82,7 +82,8 @@ def serving(view: View, host: str, port: int) -> Iterator[None]:
         ws="none",
         lifespan="off",
         loop="asyncio",
-        log_level="warning",
+        log_config=None,  # faults of ours go where all else is logged; what strangers send is worth no line
+        log_level="error",
         access_log=False,
         server_header=False,
         timeout_keep_alive=int(IDLE_SECONDS),

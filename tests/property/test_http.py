@@ -106,7 +106,7 @@ def statuses(answer):
     return [int(line.split(b" ")[0]) for line in lines]
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(method, target, st.lists(header, max_size=3), body, st.sampled_from(DOCUMENTS))
 def test_no_request_is_answered_with_a_fault_of_ours(server, caplog, method, target, headers, body, document):
     server.document = document
@@ -125,7 +125,7 @@ def test_no_request_is_answered_with_a_fault_of_ours(server, caplog, method, tar
     assert server.get("/livez")[0] == 200
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(min_size=1, max_size=300))
 def test_what_is_no_http_at_all_harms_nobody(server, caplog, spoken):
     with caplog.at_level(logging.ERROR):
