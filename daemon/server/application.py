@@ -68,7 +68,9 @@ def _migration(changes: Changes) -> Handler:
         asked = parameters.poll(request.query_params)
         if asked.wait_seconds and asked.since is None:
             raise BadParameter("wait needs index, the X-Moveout-Index of the answer that you have")
-        seen = await changes.until(lambda seen: seen.revision != asked.since, asked.wait_seconds)
+        seen = await changes.until(
+            lambda seen: seen.revision != asked.since, asked.wait_seconds, request.is_disconnected
+        )
         headers = {answers.INDEX: str(seen.revision)}
         if seen.document is None:
             return answers.text(UNKNOWN, 503, headers)
@@ -101,7 +103,9 @@ def _ready(changes: Changes, kind: Kind) -> Handler:
 
         began = refusal(changes.look().document) is None
         seen = await changes.until(
-            lambda seen: _settled(asked, seen, refusal(seen.document), began), asked.wait_seconds
+            lambda seen: _settled(asked, seen, refusal(seen.document), began),
+            asked.wait_seconds,
+            request.is_disconnected,
         )
         why, headers = refusal(seen.document), {answers.INDEX: str(seen.revision)}
         if seen.document is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -81,8 +81,10 @@ class Changes:
         self._looked_at = time.monotonic()
         return self._seen
 
-    async def until(self, holds: Callable[[Seen], bool], wait_seconds: float) -> Seen:
-        """The first one that holds, or the last one when the time is up. Raises TooManyWait."""
+    async def until(
+        self, holds: Callable[[Seen], bool], wait_seconds: float, gone: Callable[[], Awaitable[bool]]
+    ) -> Seen:
+        """The first one that holds, or the last one when the time is up or who asked has gone. Raises TooManyWait."""
         seen = self.look()
         if holds(seen) or wait_seconds <= 0:
             return seen
@@ -90,6 +92,8 @@ class Changes:
             ends = time.monotonic() + wait_seconds
             while not holds(seen) and not self._closing and (left := ends - time.monotonic()) > 0:
                 await asyncio.sleep(min(LOOK_SECONDS, left))
+                if await gone():
+                    break
                 seen = self._seen if time.monotonic() - self._looked_at < LOOK_SECONDS else self.look()
         return seen
 

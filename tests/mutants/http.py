@@ -57,6 +57,14 @@ HTTP = (
         READY,
     ),
     Mutant(
+        "whoever has gone is still waited for",
+        "fifty who came and went keep everybody from waiting",
+        CHANGES,
+        "                if await gone():",
+        "                if await gone() and wait_seconds < 0:",
+        READY,
+    ),
+    Mutant(
         "a connection may be silent for ever",
         "two hundred of them and no probe gets through",
         "daemon/server/listening.py",
@@ -93,7 +101,7 @@ HTTP = (
         "memory of the service by a stranger's wish",
         "daemon/server/bounds.py",
         "                if len(parts) > BODY_BYTES_MAX:",
-        "                if not parts:",
+        "                if len(parts) > 1000 * BODY_BYTES_MAX:",
         FLAGS,
     ),
     Mutant(

@@ -19,7 +19,7 @@ ONE, ALL = "/ofrep/v1/evaluate/flags/orders.reads", "/ofrep/v1/evaluate/flags"
 READERS = [f"reader-{n}" for n in range(60)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served():
     with one_served() as made:
         yield made
@@ -173,6 +173,7 @@ def test_a_flag_that_is_not_known_is_404_whatever_it_is_called(served):
 
 
 def test_before_anything_is_known_no_route_is_told(served):
+    served.document = None
     status, told = post(served, ONE)
     assert (status, told["errorCode"]) == (503, "PROVIDER_NOT_READY")
     assert "value" not in told

@@ -1,4 +1,5 @@
 import json
+import re
 import time
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from daemon import waiting
 from daemon.awaited import Options, awaited
 from daemon.phase import Phase
 from daemon.report import render
+from daemon.routes import Routes
 from daemon.server import ListenFailed, serving
 from daemon.signal import file
-from daemon.signal.document import VALID_SECONDS, Document, Paused
+from daemon.signal.document import VALID_SECONDS, Document, Paused, Verification
 
 READY = awaited("ready-readers", Options(), 0)
 
@@ -67,6 +69,51 @@ def test_metrics_tell_lag_phase_conditions_and_restarts(served):
         'moveout_stream_records_total{migration="orders",table="customers"} 10.0',
     ):
         assert line in text
+
+
+def samples(served, name):
+    _, text = served.get("/metrics")
+    told = re.findall(rf"^{name}\{{([^}}]*)\}} (\S+)$", text, re.MULTILINE)
+    return {tuple(re.findall(r'"([^"]*)"', labels)): float(value) for labels, value in told}
+
+
+@pytest.mark.parametrize(
+    ("routes", "used"),
+    [
+        (Routes(), {("reads", "source"), ("writes", "source")}),
+        (Routes(40), {("reads", "source"), ("reads", "target"), ("writes", "source")}),
+        (Routes(100, writes_fenced=True), {("reads", "target"), ("writes", "fenced")}),
+        (Routes(100, "target"), {("reads", "target"), ("writes", "target")}),
+    ],
+)
+def test_metrics_tell_each_route_and_who_may_switch(served, routes, used):
+    served.document = published(routes=routes, writers=True, epoch=4)
+    told = samples(served, "moveout_route")
+    assert {(kind, to) for (kind, _, _, to), value in told.items() if value} == used
+    assert len(told) == 5
+    assert samples(served, "moveout_reads_target_percent") == {("orders", "customers"): routes.reads_percent}
+    assert samples(served, "moveout_epoch") == {("orders", "customers"): 4}
+    assert samples(served, "moveout_ready") == {(who, "orders", "customers"): 1.0 for who in ("readers", "writers")}
+
+
+def test_metrics_tell_every_phase_and_which_one_holds(served):
+    for phase in Phase:
+        served.document = published(phase=phase)
+        told = samples(served, "moveout_phase")
+        assert {name for (_, name, _), value in told.items() if value} == {phase.value}
+        assert len(told) == len(Phase)
+
+
+def test_metrics_tell_of_a_verification_once_there_is_one(served):
+    served.document = published()
+    assert samples(served, "moveout_verification_differences") == {}
+    served.document = published(verification=Verification(2, "running", 50, 90, {"missing": 1, "stale": 0}, open=3))
+    kinds = {kind: value for (kind, _, _), value in samples(served, "moveout_verification_differences").items()}
+    assert kinds == {"missing": 1, "stale": 0}
+    (compared,) = samples(served, "moveout_verification_compared").values()
+    (still_open,) = samples(served, "moveout_verification_open").values()
+    (bound,) = samples(served, "moveout_verification_upper_bound").values()
+    assert (compared, still_open, bound) == (50, 3, 1)
 
 
 def test_a_pause_is_told_with_what_is_left_in_document_metrics_and_status(served):
