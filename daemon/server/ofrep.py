@@ -1,6 +1,7 @@
 """OpenFeature Remote Evaluation Protocol 0.3: the routes as feature flags, for any OpenFeature SDK.
 
-From its OpenAPI document (open-feature/protocol, service/openapi.yaml). `POST /ofrep/v1/evaluate/flags/{key}` for one
+From its OpenAPI document (open-feature/protocol, service/openapi.yaml, read as of 0.1; what 0.2 and 0.3 add, code
+defaults and event streams, is optional and not used). `POST /ofrep/v1/evaluate/flags/{key}` for one
 flag, `POST /ofrep/v1/evaluate/flags` for all, with `ETag`. Clients fail static, and so do we: a document that has
 expired still tells the last route, for a route is a decision and no observation; `metadata` tells its age.
 """

@@ -1,6 +1,7 @@
 """The routes as feature flags: the protocol, and the real OpenFeature SDK with its real OFREP provider."""
 
 import json
+import socket
 import time
 
 import pytest
@@ -183,6 +184,13 @@ def test_before_anything_is_known_no_route_is_told(served):
 def test_a_body_that_is_too_long_is_refused(served):
     served.document = published()
     assert post(served, ONE, b" " * (bounds.BODY_BYTES_MAX + 1))[0] == 413
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(served):
+    served.document = published()
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as client:
+        client.sendall(f"POST {ONE} HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{{".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
