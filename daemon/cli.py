@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon import __version__, complete_cli, schema_cli, settings_cli
+from daemon import __version__, complete_cli, schema_cli, settings_cli, wait_cli
 from daemon.config import Config
 from daemon.exits import of_aws
 from daemon.export_cli import export
@@ -228,35 +228,6 @@ def status(
 
 
 @app.command()
-def wait(
-    config: ConfigOption = DEFAULT_CONFIG,
-    condition: Annotated[str, typer.Option("--for", help="ready-readers or phase=<phase>")] = "ready-readers",
-    timeout: Annotated[float, typer.Option(help="Seconds; 0 waits for ever.")] = 0,
-    url: Annotated[str | None, typer.Option(help="The service, e.g. http://host:8080. Default: server.listen.")] = None,
-    output: OutputOption = "text",
-) -> None:
-    """Wait until readers may switch. Progress goes to stderr, the result to stdout.
-
-    Exit codes: 0 reached, 2 usage, 4 timeout, 5 can never be reached, 6 the service cannot be reached.
-    """
-    from daemon import waiting
-
-    settings = configured_all(config)[0]
-    try:
-        wanted = waiting.condition(condition)
-    except ValueError as error:
-        refuse(EXIT_USAGE, str(error))
-    service = url or f"http://{settings.server.listen}"
-    outcome = waiting.wait(service, wanted, timeout, lambda line: err.print(line, markup=False, highlight=False))
-    if outcome.document is not None and output == "json":
-        sys.stdout.write(_as_json(outcome.document) + "\n")
-    elif outcome.code == 0:
-        out.print(outcome.message, markup=False, highlight=False)
-    if outcome.code:
-        refuse(outcome.code, outcome.message)
-
-
-@app.command()
 def demo(
     sink: Annotated[str, typer.Option(help="cassandra or dynamodb")] = "cassandra",
     seed: Annotated[int, typer.Option(help="Of the table's items and the application's writes.")] = 1,
@@ -321,6 +292,7 @@ app.command()(export)
 settings_cli.register(app)
 schema_cli.register(app)
 complete_cli.register(app)
+wait_cli.register(app)
 app.add_typer(letters, name="dead-letter", rich_help_panel="Commands")
 
 

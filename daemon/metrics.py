@@ -14,7 +14,8 @@ from prometheus_client.registry import Collector
 
 from daemon import __version__
 from daemon.phase import Phase
-from daemon.signal.document import Document
+from daemon.routes import Routes
+from daemon.signal.document import Document, Verification
 
 
 class ProcessHealth(NamedTuple):
@@ -55,8 +56,10 @@ GAUGES = (
         "Every write acknowledged before this instant is durable in the target. 0 while nothing is proven.",
         lambda d: _epoch(d.lag.applied_through),
     ),
-    _Gauge("moveout_ready", "1 when readers may switch.", lambda d: float(d.ready.readers)),
     _Gauge("moveout_epoch", "Rises with each committed change of route.", lambda d: d.epoch),
+    _Gauge(
+        "moveout_reads_target_percent", "So many percent of readers read the target.", lambda d: d.routes.reads_percent
+    ),
     _Gauge(
         "moveout_backfill_parts",
         "Parts of the backfill: files, or segments of the table.",
@@ -87,6 +90,17 @@ COUNTERS = (
     ),
 )
 
+VERIFICATION: tuple[tuple[str, str, Callable[[Verification], float]], ...] = (
+    ("moveout_verification_compared", "Items compared in the last run.", lambda v: v.compared),
+    ("moveout_verification_open", "Candidates that live writes have kept from being settled.", lambda v: v.open),
+    (
+        "moveout_verification_upper_bound",
+        "At most this share of items differs, at 95 %. 1 while nothing is known.",
+        lambda v: 1.0 if v.upper_bound is None else v.upper_bound,
+    ),
+    ("moveout_verification_running", "1 while a run compares.", lambda v: float(v.state == "running")),
+)
+
 
 class MigrationMetrics(Collector):
     """Collects from the last document and from this replica's own health."""
@@ -106,7 +120,10 @@ class MigrationMetrics(Collector):
             )
             ready.add_metric([document.migration], float(document.ready.readers))
             yield ready
-            yield from _tables(document.migration, document.tables or (document,))
+            tables = document.tables or (document,)
+            yield from _tables(document.migration, tables)
+            yield from _signals(document.migration, tables)
+            yield from _verifications(document.migration, tables)
 
     def _replica(self, health: ProcessHealth) -> Iterable[Metric]:
         yield GaugeMetricFamily("moveout_leader", "1 on the replica that decides.", float(health.leader))
@@ -156,6 +173,51 @@ def _tables(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
         for part, holds in (("backfill", table.paused.backfill), ("tail", table.paused.tail)):
             paused.add_metric([migration, table.table, part], float(holds))
     yield from (phases, letters, conditions, paused)
+
+
+def _signals(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
+    """Who may switch, and where clients are told to go."""
+    labels = ["migration", "table", "kind"]
+    ready = GaugeMetricFamily("moveout_ready", "1 while these may switch.", labels=labels)
+    route = GaugeMetricFamily(
+        "moveout_route",
+        "1 for each side that clients are told to use: both while readers are split.",
+        labels=[*labels, "to"],
+    )
+    for table in tables:
+        for kind, may in (("readers", table.ready.readers), ("writers", table.ready.writers)):
+            ready.add_metric([migration, table.table, kind], float(may))
+        for kind, to, used in _routes(table.routes):
+            route.add_metric([migration, table.table, kind, to], float(used))
+    yield from (ready, route)
+
+
+def _routes(routes: Routes) -> Iterable[tuple[str, str, bool]]:
+    yield ("reads", "source", routes.reads_percent < 100)  # noqa: PLR2004
+    yield ("reads", "target", routes.reads_percent > 0)
+    for side in ("source", "target"):
+        yield ("writes", side, routes.writes == side and not routes.writes_fenced)
+    yield ("writes", "fenced", routes.writes_fenced)
+
+
+def _verifications(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
+    """Nothing at all of a table of which none was begun."""
+    labels = ["migration", "table"]
+    begun = [(table.table, table.verification) for table in tables if table.verification is not None]
+    for name, text, value in VERIFICATION:
+        family = GaugeMetricFamily(name, text, labels=labels)
+        for table, found in begun:
+            family.add_metric([migration, table], value(found))
+        yield family
+    differences = GaugeMetricFamily(
+        "moveout_verification_differences",
+        "Differences between source and target that were found.",
+        labels=[*labels, "kind"],
+    )
+    for table, found in begun:
+        for kind, count in found.differences.items():
+            differences.add_metric([migration, table, kind], count)
+    yield differences
 
 
 def registry(document: Callable[[], Document | None], health: Callable[[], ProcessHealth]) -> CollectorRegistry:

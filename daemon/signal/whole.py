@@ -4,7 +4,18 @@ from collections.abc import Callable, Sequence
 
 from daemon.cutover import Condition
 from daemon.phase import Phase
-from daemon.signal.document import Backfill, DeadLetterCounts, Document, Lag, Paused, Ready, Tail, eta_seconds
+from daemon.routes import Routes
+from daemon.signal.document import (
+    Backfill,
+    DeadLetterCounts,
+    Document,
+    Lag,
+    Paused,
+    Ready,
+    Tail,
+    Verification,
+    eta_seconds,
+)
 
 # The table that is least far speaks for all; one that needs a person, before all others.
 _LEAST = [
@@ -19,6 +30,9 @@ _LEAST = [
     Phase.ABORTED,
 ]
 
+_NOT_BEGUN = "running"  # of the whole, which is under way as long as a table is still to come
+_LEAST_VERIFIED = ["failed", "stopped", "running", "finished"]
+
 
 def whole(migration: str, tables: Sequence[Document]) -> Document:
     """All tables in one: ready when all are, as far behind as the last. `tables` is not empty.
@@ -30,7 +44,8 @@ def whole(migration: str, tables: Sequence[Document]) -> Document:
     behind = min(tables, key=lambda table: (_LEAST.index(table.phase), table.ready.readers))
     return Document(
         migration=migration,
-        epoch=max(table.epoch for table in tables),
+        # Rises with each change of any table's route; the highest would hide those of the others.
+        epoch=sum(table.epoch for table in tables),
         phase=behind.phase,
         message=_message(tables, behind),
         published_at=min(table.published_at for table in tables),
@@ -41,6 +56,9 @@ def whole(migration: str, tables: Sequence[Document]) -> Document:
         dead_letters=_letters([table.dead_letters for table in tables]),
         conditions=_conditions(tables),
         paused=_paused([table.paused for table in tables]),
+        routes=_routes([table.routes for table in tables]),
+        verification=_verification(tables),
+        switch=next((table.switch for table in tables if table.switch is not None), None),
         tables=tuple(tables),
     )
 
@@ -60,6 +78,7 @@ def _ready(tables: Sequence[Document]) -> Ready:
         readers=all(table.ready.readers for table in tables),
         since=max((instant for instant in since if instant), default=None) if all(since) else None,
         valid_until=min(table.ready.valid_until for table in tables),
+        writers=all(table.ready.writers for table in tables),
     )
 
 
@@ -70,8 +89,42 @@ def _lag(tables: Sequence[Document]) -> Lag:
     return Lag(
         seconds=None if None in seconds else max(second for second in seconds if second is not None),
         applied_through=None if None in through else min(instant for instant in through if instant is not None),
-        proof=tables[0].lag.proof,
+        proof=min((table.lag.proof for table in tables), key=lambda proof: proof != "quiet"),  # the weakest
         round=min(table.lag.round for table in tables),
+    )
+
+
+def _routes(each: Sequence[Routes]) -> Routes:
+    """What holds for every table: whoever follows the whole is sent to no target too early."""
+    return Routes(
+        reads_percent=min(one.reads_percent for one in each),
+        writes="target" if all(one.writes == "target" for one in each) else "source",
+        writes_fenced=any(one.writes_fenced for one in each),
+    )
+
+
+def _verification(tables: Sequence[Document]) -> Verification | None:
+    """The sum; its state is of the table that is least far. None: no table's was begun."""
+    found = [(table.table, table.verification) for table in tables]
+    each = [one for _, one in found if one is not None]
+    if not each:
+        return None
+    name, least = min(found, key=lambda entry: _LEAST_VERIFIED.index(entry[1].state if entry[1] else _NOT_BEGUN))
+    kinds = dict.fromkeys(kind for one in each for kind in one.differences)
+    bounds = [one.upper_bound for _, one in found if one is not None and one.upper_bound is not None]
+    ended = [one.finished_at for one in each if one.finished_at is not None]
+    return Verification(
+        run=max(one.run for one in each),
+        state=least.state if least else _NOT_BEGUN,
+        compared=sum(one.compared for one in each),
+        total=sum(one.total for one in each),
+        differences={kind: sum(one.differences.get(kind, 0) for one in each) for kind in kinds},
+        open=sum(one.open for one in each),
+        # A share of every table is at most as large as the largest; none where a table has none.
+        upper_bound=max(bounds) if len(bounds) == len(tables) else None,
+        began_at=min((one.began_at for one in each if one.began_at is not None), default=None),
+        finished_at=max(ended) if len(ended) == len(tables) else None,
+        message=f"{name}: {least.message}" if least else f"{name}: not begun yet",
     )
 
 

@@ -1,71 +1,29 @@
 import json
-import socket
+import re
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import msgspec
 import pytest
 from rich.console import Console
+from served import published
+from served import served as one_served
 
-from daemon import metrics, waiting
-from daemon.control import Migration
-from daemon.cutover import Limits, Observation
-from daemon.metrics import ProcessHealth
+from daemon import waiting
+from daemon.awaited import Options, awaited
 from daemon.phase import Phase
 from daemon.report import render
-from daemon.server import ListenFailed, View, serving
+from daemon.routes import Routes
+from daemon.server import ListenFailed, serving
 from daemon.signal import file
-from daemon.signal.document import VALID_SECONDS, Document, Paused, Progress, Tail, document
+from daemon.signal.document import VALID_SECONDS, Document, Paused, Verification
 
-LETTERS = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
-TAIL = Tail(records=10, applied=9, expired=1, shards_open=2, shards_ended=1, shards_unowned=0, restarts=3)
-
-
-def published(*, ready=True, now=None, phase=Phase.REPLICATING, paused=Paused()):  # noqa: B008  frozen
-    now = now or time.time()
-    seen = Observation(now, 2, 2, 7, 7, None, now - 1, "round 3", None)
-    migration = Migration(
-        phase=phase, message="all is well", ready_since=now - 5 if ready else None, caught_up_since=now - 9
-    )
-    progress = Progress(3, 100.0, TAIL, LETTERS, paused)
-    return document("orders", migration, seen, Limits(5, 3), progress, "customers")
-
-
-class Served:
-    """A server on a free port whose views a test can set."""
-
-    def __init__(self):
-        self.document = None
-        self.why_not = None
-        self.looped_at = time.monotonic()
-        health = ProcessHealth(leader=True, jvm_restarts=3, worker_restarts=1, observed_at=123.0)
-        registry = metrics.registry(lambda: self.document, lambda: health)
-        self.view = View(lambda: self.document, lambda: self.why_not, lambda: self.looped_at, registry)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def get(self, path):
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as answer:  # noqa: S310  our own server
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
+READY = awaited("ready-readers", Options(), 0)
 
 
 @pytest.fixture
 def served():
-    made = Served()
-    with serving(made.view, "127.0.0.1", made.port):
-        for _ in range(100):
-            try:
-                made.get("/livez")
-                break
-            except OSError:
-                time.sleep(0.05)
+    with one_served() as made:
         yield made
 
 
@@ -104,13 +62,58 @@ def test_metrics_tell_lag_phase_conditions_and_restarts(served):
     _, text = served.get("/metrics")
     for line in (
         'moveout_lag_seconds{migration="orders",table="customers"} 1.0',
-        'moveout_ready{migration="orders",table="customers"} 1.0',
+        'moveout_ready{kind="readers",migration="orders",table="customers"} 1.0',
         'moveout_phase{migration="orders",phase="replicating",table="customers"} 1.0',
         'moveout_condition{condition="CaughtUp",migration="orders",table="customers"} 1.0',
         'moveout_process_restarts_total{process="kcl"} 3.0',
         'moveout_stream_records_total{migration="orders",table="customers"} 10.0',
     ):
         assert line in text
+
+
+def samples(served, name):
+    _, text = served.get("/metrics")
+    told = re.findall(rf"^{name}\{{([^}}]*)\}} (\S+)$", text, re.MULTILINE)
+    return {tuple(re.findall(r'"([^"]*)"', labels)): float(value) for labels, value in told}
+
+
+@pytest.mark.parametrize(
+    ("routes", "used"),
+    [
+        (Routes(), {("reads", "source"), ("writes", "source")}),
+        (Routes(40), {("reads", "source"), ("reads", "target"), ("writes", "source")}),
+        (Routes(100, writes_fenced=True), {("reads", "target"), ("writes", "fenced")}),
+        (Routes(100, "target"), {("reads", "target"), ("writes", "target")}),
+    ],
+)
+def test_metrics_tell_each_route_and_who_may_switch(served, routes, used):
+    served.document = published(routes=routes, writers=True, epoch=4)
+    told = samples(served, "moveout_route")
+    assert {(kind, to) for (kind, _, _, to), value in told.items() if value} == used
+    assert len(told) == 5
+    assert samples(served, "moveout_reads_target_percent") == {("orders", "customers"): routes.reads_percent}
+    assert samples(served, "moveout_epoch") == {("orders", "customers"): 4}
+    assert samples(served, "moveout_ready") == {(who, "orders", "customers"): 1.0 for who in ("readers", "writers")}
+
+
+def test_metrics_tell_every_phase_and_which_one_holds(served):
+    for phase in Phase:
+        served.document = published(phase=phase)
+        told = samples(served, "moveout_phase")
+        assert {name for (_, name, _), value in told.items() if value} == {phase.value}
+        assert len(told) == len(Phase)
+
+
+def test_metrics_tell_of_a_verification_once_there_is_one(served):
+    served.document = published()
+    assert samples(served, "moveout_verification_differences") == {}
+    served.document = published(verification=Verification(2, "running", 50, 90, {"missing": 1, "stale": 0}, open=3))
+    kinds = {kind: value for (kind, _, _), value in samples(served, "moveout_verification_differences").items()}
+    assert kinds == {"missing": 1, "stale": 0}
+    (compared,) = samples(served, "moveout_verification_compared").values()
+    (still_open,) = samples(served, "moveout_verification_open").values()
+    (bound,) = samples(served, "moveout_verification_upper_bound").values()
+    assert (compared, still_open, bound) == (50, 3, 1)
 
 
 def test_a_pause_is_told_with_what_is_left_in_document_metrics_and_status(served):
@@ -147,33 +150,25 @@ def test_an_address_in_use_is_refused_with_the_option_to_change(served):
 
 def test_waiting_ends_with_the_document_when_it_holds(served):
     served.document = published(ready=True)
-    outcome = waiting.wait(served.url, waiting.condition("ready-readers"), 5, lambda _: None)
+    outcome = waiting.wait(served.url, READY, 5, lambda _: None)
     assert (outcome.code, outcome.document.migration) == (0, "orders")
 
 
 def test_waiting_says_what_is_missing_and_ends_at_its_time(served):
     served.document, said = published(ready=False), []
-    outcome = waiting.wait(served.url, waiting.condition("ready-readers"), 1, said.append)
+    outcome = waiting.wait(served.url, READY, 1, said.append)
     assert (outcome.code, said[0]) == (4, "replicating: all is well")
 
 
 def test_waiting_for_what_can_never_come_ends_at_once(served):
     served.document = published(ready=False, phase=Phase.NEEDS_RESYNC)
-    assert waiting.wait(served.url, waiting.condition("ready-readers"), 0, lambda _: None).code == 5
+    assert waiting.wait(served.url, READY, 0, lambda _: None).code == 5
 
 
 def test_waiting_for_a_service_that_stays_away_ends_and_says_so():
     clock = iter(range(0, 10_000, 10))
-    outcome = waiting.wait(
-        "http://127.0.0.1:9", waiting.condition("ready-readers"), 0, lambda _: None, lambda: next(clock), lambda _: None
-    )
+    outcome = waiting.wait("http://127.0.0.1:9", READY, 0, lambda _: None, lambda: next(clock), lambda _: None)
     assert (outcome.code, "moveout run" in outcome.message) == (6, True)
-
-
-def test_what_is_waited_for_must_be_known():
-    with pytest.raises(ValueError, match="ready-readers"):
-        waiting.condition("ready-raeders")
-    assert waiting.condition("phase=backfilling")(published(phase=Phase.BACKFILLING))
 
 
 def test_the_signal_file_is_the_document_and_is_never_half_written(tmp_path):

@@ -1,11 +1,14 @@
 import msgspec
 import pytest
+from served import published
 
 from daemon.control import Migration
 from daemon.cutover import Limits, Observation
 from daemon.phase import Phase
-from daemon.signal.document import Document, Progress, Tail, document
+from daemon.routes import Routes
+from daemon.signal.document import Document, Progress, Tail, Verification, document
 from daemon.signal.whole import whole
+from daemon.switching import Step, Switch
 
 NOW = 1_700_000_000.0
 LETTERS = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
@@ -73,3 +76,60 @@ def test_it_expires_with_the_oldest_and_reads_back_as_a_client_reads_it():
     both = whole("shop", [old, table("b")])
     assert both.ready.valid_until == "2020"
     assert msgspec.json.decode(msgspec.json.encode(both), type=Document) == both
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "both"),
+    [
+        (Routes(100), Routes(20), Routes(20)),
+        (Routes(100, "target"), Routes(100, "target"), Routes(100, "target")),
+        (Routes(100, "target"), Routes(100, "source"), Routes(100, "source")),
+        (Routes(100, "source", writes_fenced=True), Routes(100), Routes(100, "source", writes_fenced=True)),
+    ],
+)
+def test_whoever_follows_the_whole_is_sent_to_no_target_too_early(a, b, both):
+    for tables in ([a, b], [b, a]):
+        each = [published(routes=routes, table=name) for routes, name in zip(tables, "ab", strict=True)]
+        assert whole("shop", each).routes == both
+
+
+def test_writers_may_switch_when_those_of_every_table_may():
+    may, not_yet = published(writers=True, table="a"), published(writers=False, table="b")
+    assert whole("shop", [may, may]).ready.writers
+    assert not whole("shop", [may, not_yet]).ready.writers
+
+
+def test_a_change_of_any_tables_route_raises_the_epoch_of_the_whole():
+    before = whole("shop", [published(epoch=5, table="a"), published(epoch=1, table="b")])
+    after = whole("shop", [published(epoch=5, table="a"), published(epoch=2, table="b")])
+    assert after.epoch > before.epoch
+
+
+def test_the_weakest_proof_speaks_for_all():
+    proven = published(table="a")
+    quiet = msgspec.structs.replace(proven, lag=msgspec.structs.replace(proven.lag, proof="quiet"))
+    assert whole("shop", [proven, quiet]).lag.proof == whole("shop", [quiet, proven]).lag.proof == "quiet"
+
+
+def run(state, bound=0.01, **differences):
+    found = {"missing": 0, **differences}
+    return Verification(1, state, 300, 600, found, open=1, upper_bound=bound, began_at="2026-01-01", finished_at="2026")
+
+
+def test_verification_is_the_sum_and_done_when_every_tables_is():
+    both = [published(verification=run("finished", missing=2), table="a"), published(verification=run("finished", 0.5))]
+    found = whole("shop", both).verification
+    assert (found.state, found.compared, found.total, found.open) == ("finished", 600, 1200, 2)
+    assert (found.differences, found.upper_bound, found.finished_at) == ({"missing": 2}, 0.5, "2026")
+    for other, state in ((run("running"), "running"), (run("failed"), "failed"), (None, "running")):
+        mixed = whole("shop", [both[0], published(verification=other, table="b")]).verification
+        assert mixed.state == state
+        assert mixed.message.startswith("b: ")
+    assert whole("shop", [both[0], published()]).verification.upper_bound is None
+    assert whole("shop", [published(), published()]).verification is None
+
+
+def test_the_switch_of_the_first_table_that_has_one_is_told():
+    switch = Switch("1", Step.FENCE, 1.0, 2.0)
+    switching = msgspec.structs.replace(published(table="b"), switch=switch)
+    assert whole("shop", [published(table="a"), switching]).switch == switch
