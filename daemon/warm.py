@@ -13,8 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from daemon import aws
 from daemon.config import Config
+from daemon.control import Settings
+from daemon.preflight import CheckFailed
 from daemon.progress_view import duration
+from daemon.write_limit import allowed
+from sinks.dynamodb import capacity
 from sinks.dynamodb.options import DynamoDbOptions
+from sinks.sink import SinkMisconfigured
 
 NEW_WRITES = 4_000  # per second, of a new table on demand
 TABLE_QUOTA = 40_000  # per second and table, unless Service Quotas says otherwise
@@ -41,6 +46,23 @@ def target_table(config: Config) -> Mapping[str, Any] | None:
     except (ClientError, BotoCoreError):
         return None
     return found
+
+
+def tellable(config: Config, settings: Settings) -> None:
+    """Refuse a percentage, set or configured, of a capacity that the target does not tell: every worker would end.
+
+    A table that is not there, or cannot be asked, is no reason. Raises CheckFailed with what to set instead.
+    """
+    options = config.target
+    if not isinstance(options, DynamoDbOptions) or (settings.write_percent or options.write_percent) is None:
+        return
+    table = target_table(config)
+    if table is None:
+        return
+    try:
+        allowed(options, settings, capacity.of_table(table, capacity.WRITES))
+    except SinkMisconfigured as error:
+        raise CheckFailed(str(error)) from error
 
 
 def advice(

@@ -4,6 +4,8 @@ Each with a live application, a kill -9 in the backfill and one in the tail, and
 """
 
 import contextlib
+import subprocess
+import sys
 import time
 
 import boto3
@@ -21,6 +23,7 @@ from daemon.demo.stage import Stage
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
 ITEMS, ITEMS_PER_SECOND, EXPIRES_SECONDS = 1200, 120, 6 * 3600
+SLOW, HELD_SECONDS = 12, 5  # so that the KCL is up, and wants to go on, long before all is loaded
 KEYS = (PARTITION, SORT)
 # `total` has cents more often than not, `coupon` is NULL now and then: what does not fit stays in attrs.
 COLUMNS = """\
@@ -54,12 +57,12 @@ class Move:
         self.stage.start_application(1, ITEMS)
         time.sleep(2)  # the stream must be older than the margin
 
-    def configure(self):
+    def configure(self, items_per_second=ITEMS_PER_SECOND):
         """The demo's configuration, with the target's own lines, and a backfill that takes its time."""
         self._listen = f"127.0.0.1:{free_port()}"
         self._config = self.stage.configure(self.stage.export(), self._listen)
         text = self._config.read_text().replace("  create_table: true\n", f"  create_table: true\n{self._target}")
-        paced = f"  workers: 1\n  items_per_second: {ITEMS_PER_SECOND}\n"
+        paced = f"  workers: 1\n  items_per_second: {items_per_second}\n"
         self._config.write_text(text.replace("  workers: 1 ", f"{paced}  # ", 1))
 
     def start(self):
@@ -69,6 +72,10 @@ class Move:
         kill_tree(self.service.process.pid)
         self.service.process.wait(10)
         self.start()
+
+    def command(self, *words):
+        command = [sys.executable, "-m", "daemon.cli", *words, "--config", str(self._config)]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
 
     def drained(self):
         """The application stops, and all that it wrote has arrived."""
@@ -104,13 +111,17 @@ def under_way(document):
 
 def test_mode_ordered_loads_first_then_follows_over_two_kills_and_nothing_differs(tmp_path):
     with moving(tmp_path, "dynamodb", "  mode: ordered\n") as move:
-        move.configure()
+        move.configure(SLOW)
         move.start()
-        loading = move.service.wait(under_way)
+        move.service.wait(lambda d: d["tail"]["shards_open"] and not d["tail"]["shards_unowned"])
+        time.sleep(HELD_SECONDS)
+        loading = move.service.document()
+        assert loading["backfill"]["items_done"] < loading["backfill"]["items_total"]
         assert loading["paused"]["tail_waits"]
         assert loading["tail"]["applied"] == 0
         move.put("written while it loads", n={"N": "1"})
         move.kill_and_start()
+        move.command("set", "backfill.rate=2000")
         tailing = move.service.wait(lambda d: d["tail"]["applied"] > 0)
         assert tailing["backfill"]["parts_done"] == tailing["backfill"]["parts_total"]
         assert not tailing["paused"]["tail_waits"]
