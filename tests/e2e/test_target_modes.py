@@ -13,6 +13,7 @@ import pytest
 from e2e.columns_side import ColumnsSide
 from e2e.watched import Watched, ready
 
+from daemon.control import Control, ShardState, shards_of
 from daemon.demo.compare import compare
 from daemon.demo.configuration import KEYSPACE, SOURCE_TABLE, TARGET_TABLE
 from daemon.demo.dataset import PARTITION, SORT
@@ -77,6 +78,11 @@ class Move:
         command = [sys.executable, "-m", "daemon.cli", *words, "--config", str(self._config)]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
 
+    def tail_begins(self):
+        """A process has taken a shard, and would apply what is in it."""
+        control = Control(self.client, "moveout-control", "demo")
+        return any(state.owner for state, _ in control.all(shards_of(1), ShardState).values())
+
     def drained(self):
         """The application stops, and all that it wrote has arrived."""
         self.stage.stop_application()
@@ -113,7 +119,7 @@ def test_mode_ordered_loads_first_then_follows_over_two_kills_and_nothing_differ
     with moving(tmp_path, "dynamodb", "  mode: ordered\n") as move:
         move.configure(SLOW)
         move.start()
-        move.service.wait(lambda d: d["tail"]["shards_open"] and not d["tail"]["shards_unowned"])
+        move.service.wait(lambda _: move.tail_begins())
         time.sleep(HELD_SECONDS)
         loading = move.service.document()
         assert loading["backfill"]["items_done"] < loading["backfill"]["items_total"]
