@@ -3,34 +3,13 @@
 import pytest
 import structlog
 from simulation import dynamodb_wire
-from simulation.dynamodb_store import DynamoStore
-from simulation.faults import Fault, Faults, Unsupported
+from simulation.faults import Fault, Faults
+from simulation.on_scylla import AlternatorWorld, WithoutTransactions
 from simulation.targets import ALTERNATOR, SimulatedDynamoDb
-from simulation.world import World, quiet
+from simulation.world import quiet
 from sink_contract import KEY, TEXT_KEYS, apply, deleted, put
 
 SEEDS = 40
-
-
-class WithoutTransactions(DynamoStore):
-    """What ScyllaDB has not, nobody may ask for."""
-
-    def execute(self, operation, request):
-        if operation in ("TransactWriteItems", "BatchWriteItem"):
-            raise Unsupported(operation)
-        return super().execute(operation, request)
-
-
-class AlternatorWorld(World):
-    """The target is a cluster of ScyllaDB's, behind its DynamoDB API."""
-
-    def __init__(self, seed, **settings):
-        super().__init__(seed, sink="dynamodb", **settings)
-
-    def _make_target(self, kind, rate):
-        super()._make_target(kind, rate)
-        self.target = WithoutTransactions(page_items=3)
-        self.sink_options = ALTERNATOR
 
 
 @pytest.fixture(autouse=True)
