@@ -85,20 +85,18 @@ def advice(
 
 def _limits(table: Mapping[str, Any]) -> Iterator[Limit]:
     """Of the table and of each global index: the least of them holds every write back."""
-    provisioned = table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED") == "PROVISIONED"
-    yield _limit(table, "", provisioned=provisioned)
+    billing = table.get("BillingModeSummary", {})
+    yield _limit(table, "", billing)
     for index in table.get("GlobalSecondaryIndexes", ()):
-        yield _limit(index, f" (of index {index['IndexName']})", provisioned=provisioned)
+        yield _limit(index, f" (of index {index['IndexName']})", billing)
 
 
-def _limit(described: Mapping[str, Any], where: str, *, provisioned: bool) -> Limit:
-    if provisioned:
-        return Limit(float(described["ProvisionedThroughput"]["WriteCapacityUnits"]), where, "provisioned")
-    highest = described.get("OnDemandThroughput", {}).get("MaxWriteRequestUnits", -1)
-    warm = described.get("WarmThroughput", {}).get("WriteUnitsPerSecond", NEW_WRITES)
-    if 0 < highest <= warm:
-        return Limit(float(highest), where, "on demand: its maximum")
-    return Limit(float(warm), where, "on demand: its warm throughput, which doubles within half an hour of use")
+def _limit(described: Mapping[str, Any], where: str, billing: Mapping[str, Any]) -> Limit:
+    """What is told, or what a new table has. An index does not tell how the table is billed."""
+    new = {"WarmThroughput": {"WriteUnitsPerSecond": NEW_WRITES}}
+    known = capacity.of_table({**new, **described, "BillingModeSummary": billing}, capacity.WRITES)
+    grows = ", which doubles within half an hour of use" if known.told.endswith("warm throughput") else ""
+    return Limit(known.units or NEW_WRITES, where, f"{known.told}{grows}")
 
 
 def _command(target: DynamoDbOptions, table: Mapping[str, Any] | None, limit: Limit, wanted: float) -> str:
