@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import structlog
 
-from daemon import backfill, lineage, preflight
+from daemon import backfill, lineage, preflight, warm
 from daemon.app import Parts
-from daemon.control import Control, Migration, Part, ShardState, shards_of
+from daemon.control import Control, Migration, Part, Settings, ShardState, shards_of
 from daemon.letter_box import BoxUnavailable
 from daemon.phase import Phase
 from daemon.plan import Plan, origin, plan
@@ -27,6 +27,7 @@ def anchor(known: Parts) -> Migration:
     _only_name(known)
     stream, made = _stream(known), plan(known)
     preflight.target(known.sink(), will_create=False)
+    warm.tellable(known.config, Settings())
     _try_letter_box(known)
     generation = reserve(known.control)
     write_generation(known.control, generation, made.parts, stream.shards if stream else {}, version=0)
@@ -53,6 +54,7 @@ def checked(known: Parts) -> Plan:
     _only_name(known)
     _stream(known)
     preflight.target(known.sink(may_create=False), will_create=known.config.target.create_table)
+    warm.tellable(known.config, Settings())
     return plan(known)
 
 

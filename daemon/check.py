@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import files_plan, identities, ordered, preflight, scanning
+from daemon import files_plan, identities, ordered, preflight, scanning, warm
 from daemon.app import Parts
+from daemon.control import Settings
 from daemon.plan import plan
 from daemon.preflight import CheckFailed, Finding
 from sinks.custom import CustomOptions
@@ -72,6 +73,7 @@ def _in_time(known: Parts, items: int) -> None:
 def _target(known: Parts) -> str:
     target = known.config.target
     found = preflight.target(known.sink(may_create=False), will_create=target.create_table)
+    warm.tellable(known.config, Settings())
     if isinstance(target, CustomOptions):
         return f"{target.sink} answers"
     return f"{target.to} is there, or can be made" if isinstance(target, JsonlOptions) else found

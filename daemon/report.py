@@ -7,10 +7,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from daemon.completion import Completion
 from daemon.control import Control, Part
 from daemon.phase import Phase
 from daemon.progress_view import duration, short, size
-from daemon.signal.document import Backfill, Document, is_current
+from daemon.signal.document import Backfill, Document, is_current, iso
 
 
 def stored(control: Control) -> Document | None:
@@ -19,10 +20,19 @@ def stored(control: Control) -> Document | None:
     return found[0] if found else None
 
 
-def render(document: Document) -> RenderableType:
-    """The document as a person wants to read it: the sentence first."""
+def render(document: Document, *, completed: bool = False) -> RenderableType:
+    """The document as a person wants to read it: the sentence first. `completed`: nothing more is to come."""
     tables = [_tables(document.tables)] if document.tables else []
-    return Group(_headline(document), *tables, _figures(document), _conditions(document))
+    return Group(_headline(document, completed=completed), *tables, _figures(document), _conditions(document))
+
+
+def render_completion(table: str, end: Completion) -> RenderableType:
+    """What `moveout complete` has recorded of one table."""
+    why = f", before it was ready: {end.forced}" if end.forced else ""
+    if end.done_at:
+        return Text(f"{table}: completed at {iso(end.done_at)} (moveout complete){why}", "bold")
+    begun = f"{table}: its completion was begun at {iso(end.begun_at)} and is not done{why}. Run moveout complete again"
+    return Text(begun, "red")
 
 
 def _tables(documents: Sequence[Document]) -> Table:
@@ -87,12 +97,14 @@ def _state(part: Part) -> str:
     return "loading" if part.rows_read else "waiting"
 
 
-def _headline(document: Document) -> Text:
+def _headline(document: Document, *, completed: bool) -> Text:
     ready = "readers may switch" if document.ready.readers else "readers must not switch yet"
     said = f" - {document.message}" if document.phase is Phase.LOADED else f" - {ready}. {document.message}"
     line = Text.assemble((f"{document.migration}: {document.phase.value}", "bold"), said)
-    # A backfill without a tail ends by itself: its silence is no fault.
-    if document.phase is not Phase.LOADED and not is_current(document, time.time()):
+    # A backfill without a tail ends by itself, and a migration that was completed has ended: silence is no fault there.
+    if completed:
+        line.append(f"\nWhat follows is of its service's last word, at {document.published_at}.")
+    elif document.phase is not Phase.LOADED and not is_current(document, time.time()):
         line.append(f"\nThe service is silent since {document.published_at}: nothing here holds now.", "red")
     return line
 

@@ -130,6 +130,8 @@ def _each(path: Any, table: str | None, changes: Mapping[str, Any]) -> None:
         known = parts(config)
         if changes.get("read_percent") is not None and config.backfill.from_ == "scan":
             _tellable(known, changes)
+        if changes.get("write_percent") is not None:
+            _writable(config, changes)
         out.print(in_force(config, _changed(known, changes)), highlight=False)
 
 
@@ -138,6 +140,13 @@ def _tellable(known: Any, changes: Mapping[str, Any]) -> None:
     from daemon import scanning
 
     scanning.tellable(known, Settings(read_percent=changes["read_percent"]))
+
+
+def _writable(config: Config, changes: Mapping[str, Any]) -> None:
+    """The same of a DynamoDB target. Raises CheckFailed."""
+    from daemon import warm
+
+    warm.tellable(config, Settings(write_percent=changes["write_percent"]))
 
 
 def _changed(known: Any, changes: Mapping[str, Any]) -> Settings:

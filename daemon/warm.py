@@ -13,8 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from daemon import aws
 from daemon.config import Config
+from daemon.control import Settings
+from daemon.preflight import CheckFailed
 from daemon.progress_view import duration
+from daemon.write_limit import allowed
+from sinks.dynamodb import capacity
 from sinks.dynamodb.options import DynamoDbOptions
+from sinks.sink import SinkMisconfigured
 
 NEW_WRITES = 4_000  # per second, of a new table on demand
 TABLE_QUOTA = 40_000  # per second and table, unless Service Quotas says otherwise
@@ -43,6 +48,23 @@ def target_table(config: Config) -> Mapping[str, Any] | None:
     return found
 
 
+def tellable(config: Config, settings: Settings) -> None:
+    """Refuse a percentage, set or configured, of a capacity that the target does not tell: every worker would end.
+
+    A table that is not there, or cannot be asked, is no reason. Raises CheckFailed with what to set instead.
+    """
+    options = config.target
+    if not isinstance(options, DynamoDbOptions) or (settings.write_percent or options.write_percent) is None:
+        return
+    table = target_table(config)
+    if table is None:
+        return
+    try:
+        allowed(options, settings, capacity.of_table(table, capacity.WRITES))
+    except SinkMisconfigured as error:
+        raise CheckFailed(str(error)) from error
+
+
 def advice(
     target: DynamoDbOptions, table: Mapping[str, Any] | None, units: float, needed_per_second: float | None
 ) -> tuple[str, str]:
@@ -63,20 +85,18 @@ def advice(
 
 def _limits(table: Mapping[str, Any]) -> Iterator[Limit]:
     """Of the table and of each global index: the least of them holds every write back."""
-    provisioned = table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED") == "PROVISIONED"
-    yield _limit(table, "", provisioned=provisioned)
+    billing = table.get("BillingModeSummary", {})
+    yield _limit(table, "", billing)
     for index in table.get("GlobalSecondaryIndexes", ()):
-        yield _limit(index, f" (of index {index['IndexName']})", provisioned=provisioned)
+        yield _limit(index, f" (of index {index['IndexName']})", billing)
 
 
-def _limit(described: Mapping[str, Any], where: str, *, provisioned: bool) -> Limit:
-    if provisioned:
-        return Limit(float(described["ProvisionedThroughput"]["WriteCapacityUnits"]), where, "provisioned")
-    highest = described.get("OnDemandThroughput", {}).get("MaxWriteRequestUnits", -1)
-    warm = described.get("WarmThroughput", {}).get("WriteUnitsPerSecond", NEW_WRITES)
-    if 0 < highest <= warm:
-        return Limit(float(highest), where, "on demand: its maximum")
-    return Limit(float(warm), where, "on demand: its warm throughput, which doubles within half an hour of use")
+def _limit(described: Mapping[str, Any], where: str, billing: Mapping[str, Any]) -> Limit:
+    """What is told, or what a new table has. An index does not tell how the table is billed."""
+    new = {"WarmThroughput": {"WriteUnitsPerSecond": NEW_WRITES}}
+    known = capacity.of_table({**new, **described, "BillingModeSummary": billing}, capacity.WRITES)
+    grows = ", which doubles within half an hour of use" if known.told.endswith("warm throughput") else ""
+    return Limit(known.units or NEW_WRITES, where, f"{known.told}{grows}")
 
 
 def _command(target: DynamoDbOptions, table: Mapping[str, Any] | None, limit: Limit, wanted: float) -> str:

@@ -1,7 +1,7 @@
 """`moveout status`: what the service published last, read from the control table; once, or again and again."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console, Group, RenderableType
@@ -9,9 +9,10 @@ from rich.live import Live
 from rich.text import Text
 
 from daemon.app import parts as parts_of_config
+from daemon.completion import Completion, completion
 from daemon.config import Config
 from daemon.control import Migration, Part, parts_of
-from daemon.report import render, render_parts, stored
+from daemon.report import render, render_completion, render_parts, stored
 from daemon.signal.document import Document
 from daemon.signal.whole import whole
 
@@ -33,10 +34,18 @@ class Watched:
 
     def render(self) -> RenderableType:
         """For people."""
-        document = self.document()
-        if document is None:
+        document, ends = self.document(), self._ends()
+        if document is None and not ends:
             return Text(f"migration {self.migration!r} has published nothing yet: is `moveout run` up?")
-        return Group(render(document), *(self._rendered_parts() if self._parts else ()))
+        rendered = [] if document is None else [render(document, completed=len(ends) == len(self._tables))]
+        return Group(
+            *map(render_completion, ends, ends.values()), *rendered, *(self._rendered_parts() if self._parts else ())
+        )
+
+    def _ends(self) -> Mapping[str, Completion]:
+        """Source table -> its completion, of those where one was begun."""
+        found = {known.config.source.table: completion(known.control) for known in self._tables}
+        return {table: one for table, one in found.items() if one is not None}
 
     def _rendered_parts(self) -> list[RenderableType]:
         tables: list[RenderableType] = []

@@ -2,7 +2,7 @@
 
 from daemon.control import Settings
 from daemon.settings import LiveSettings
-from sinks.dynamodb.capacity import Capacity
+from sinks.dynamodb.capacity import Capacity, CapacityUnknown, share
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.sink import SinkMisconfigured
 
@@ -27,10 +27,9 @@ def allowed(options: DynamoDbOptions, settings: Settings, capacity: Capacity) ->
     return options.write_units_per_second
 
 
-def _percent(percent: float, capacity: Capacity) -> float:
-    if capacity.units is None:
-        raise SinkMisconfigured(
-            f"{percent:g} % of the target's write capacity cannot be told: {capacity.told}. Set write units per second "
-            "instead: target.write_units_per_second, or `moveout set target.write_units=…` while it runs"
-        )
-    return capacity.units * percent / 100
+def _percent(percent: float, known: Capacity) -> float:
+    instead = "Set write units per second instead: target.write_units_per_second, or `moveout set target.write_units=…`"
+    try:
+        return share(percent, known, "the target's write capacity cannot be told", instead)
+    except CapacityUnknown as error:
+        raise SinkMisconfigured(str(error)) from error

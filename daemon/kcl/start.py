@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -34,15 +35,32 @@ class NotAnchored(Exception):
     """The KCL must not start before the anchor is durable."""
 
 
-def kcl_daemon(known: Parts, config_path: Path) -> StreamsDaemon:
-    """Start the KCL. Raises NotAnchored, JarsUnavailable, JavaMissing, UnusableSetting, ClientError."""
+def command(heap_mib: int, properties: Path) -> list[str]:
+    """What starts the launcher; compiles it first where that was not done yet."""
+    library = jars.ensure("kcl", _say)
+    classes = launcher_classes(library)
+    flags = java_flags(heap_mib, LAUNCHER / "logback.xml")
+    return [str(java()), *flags, "-cp", f"{classes}{os.pathsep}{library}/*", "StreamsDaemon", str(properties)]
+
+
+def kcl_daemon(
+    known: Parts,
+    config_path: Path,
+    *,
+    command: Callable[[int, Path], list[str]] = command,
+    folder: Path | None = None,
+) -> StreamsDaemon:
+    """Start the KCL. `folder`: where its settings lie, in a folder of their own; the system's temporary one otherwise.
+
+    Raises NotAnchored, JarsUnavailable, JavaMissing, UnusableSetting, ClientError.
+    """
     found = known.control.get("migration", Migration)
     if found is None or not found[0].stream_arn:
         raise NotAnchored(f"migration {known.config.name!r} has no anchor yet")
     settings = kcl_settings(known.config, found[0].stream_arn, found[0].generation, config_path)
     text = render(settings)
     # A folder of our own: under a name that others can guess, they could put a file with another executable.
-    private = tempfile.TemporaryDirectory(prefix="moveout-kcl-")
+    private = tempfile.TemporaryDirectory(prefix="moveout-kcl-", dir=folder)
     try:
         properties = Path(private.name) / "kcl.properties"
         properties.write_text(text)
@@ -50,14 +68,6 @@ def kcl_daemon(known: Parts, config_path: Path) -> StreamsDaemon:
     except BaseException:
         private.cleanup()
         raise
-
-
-def command(heap_mib: int, properties: Path) -> list[str]:
-    """What starts the launcher; compiles it first where that was not done yet."""
-    library = jars.ensure("kcl", _say)
-    classes = launcher_classes(library)
-    flags = java_flags(heap_mib, LAUNCHER / "logback.xml")
-    return [str(java()), *flags, "-cp", f"{classes}{os.pathsep}{library}/*", "StreamsDaemon", str(properties)]
 
 
 def launcher_classes(library: Path) -> Path:

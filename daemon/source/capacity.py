@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 from daemon.control import Settings
 from daemon.sections import Scan
 from sinks.dynamodb import capacity
-from sinks.dynamodb.capacity import Capacity
+from sinks.dynamodb.capacity import Capacity, CapacityUnknown
+
+__all__ = ["Allowed", "CapacityUnknown", "allowed", "of_table"]
 
 # Nothing is set: the application keeps three quarters of what its table can do.
 PERCENT_DEFAULT = 25.0
-
-
-class CapacityUnknown(Exception):
-    """A percentage is asked for, and the table does not tell of what. The message says what to set instead."""
 
 
 class Allowed(NamedTuple):
@@ -52,10 +50,7 @@ def allowed(scan: Scan, settings: Settings, known: Capacity) -> Allowed:
 
 
 def _percent(percent: float, known: Capacity, why: str) -> Allowed:
-    if known.units is None:
-        raise CapacityUnknown(
-            f"{percent:g} % of the read capacity cannot be told ({why}): {known.told}. Set read units per second "
-            "instead: backfill.scan.read_units_per_second, or `moveout set backfill.read_units=…` while it runs"
-        )
-    units = known.units * percent / 100
+    option, command = "backfill.scan.read_units_per_second", "`moveout set backfill.read_units=…`"
+    instead = f"Set read units per second instead: {option}, or {command}"
+    units = capacity.share(percent, known, f"the read capacity cannot be told ({why})", instead)
     return Allowed(units, f"{percent:g} % of {known.units:g} units ({known.told}); {why}")

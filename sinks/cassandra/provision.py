@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sinks.cassandra import schema, scylla, settings, views
+from sinks.cassandra import replication, schema, scylla, settings, views
 from sinks.cassandra.driver import Cluster, Session
 from sinks.cassandra.errors import as_sink_error
 from sinks.cassandra.options import CassandraOptions
@@ -49,7 +49,8 @@ class Target:
         metadata = self._node.metadata()
         keyspace = metadata.keyspaces.get(self._options.keyspace)
         present = list(keyspace.views) if keyspace is not None else []
-        return [*self._needed(metadata), *proposed(self._options, self._keys, source, present)]
+        views_proposed = proposed(self._options, self._keys, source, present)
+        return [*self._needed(metadata), *self._replicated(keyspace), *views_proposed]
 
     def apply(self, steps: Sequence[SchemaStep]) -> None:
         """As Provisioned.apply_schema: what was done meanwhile is not done again."""
@@ -71,7 +72,7 @@ class Target:
                 raise _told_missing(step, self._name)
             self._node.execute(step.statement)
         metadata = self._node.metadata()
-        faults = [*self._unmendable(metadata), *self._altered(metadata)]
+        faults = [*map(str, self._differences(metadata)), *self._altered(metadata)]
         if faults:
             raise SinkMisconfigured(
                 f"table {self._name} cannot take the move: "
@@ -110,11 +111,12 @@ class Target:
         missing = list(self._missing(metadata))
         if missing:
             return missing
-        mending = [*self._columns(metadata), *self._unsafe(metadata)]
-        unmendable = list(self._unmendable(metadata, [step.statement for step in mending]))
+        differences = list(self._differences(metadata))
+        unmendable = [str(one) for one in differences if not one.statement]
         if unmendable:
             raise SinkMisconfigured(f"table {self._name} cannot be made to take the move: {'; '.join(unmendable)}")
-        return mending
+        columns = [SchemaStep(one.statement, one.what) for one in differences]
+        return [*columns, *self._unsafe(metadata)]
 
     def _missing(self, metadata: Any) -> Iterator[SchemaStep]:
         keyspace = metadata.keyspaces.get(self._options.keyspace)
@@ -125,13 +127,14 @@ class Target:
             keeps = scylla.created(statement) if scylla.is_scylla(metadata) else statement
             yield SchemaStep(keeps, f"table {self._name} does not exist")
 
-    def _columns(self, metadata: Any) -> Iterator[SchemaStep]:
-        """Columns that are no part of the key can be added."""
-        found = self._table(metadata).columns
-        for name, kind in schema.columns(self._options, self._keys).items():
-            if name not in found:
-                statement = f"ALTER TABLE {self._name} ADD {schema.quoted(name)} {kind}"
-                yield SchemaStep(statement, f"column {name!r} is missing")
+    def _replicated(self, keyspace: Any) -> Iterator[SchemaStep]:
+        """How a keyspace that is there differs from the one that is described: for a person to look at."""
+        described = self._options.create_keyspace
+        if keyspace is None or described is None:
+            return
+        found = replication.difference(keyspace, schema.quoted(self._options.keyspace), described.replication)
+        if found is not None:
+            yield found
 
     def _unsafe(self, metadata: Any) -> Iterator[SchemaStep]:
         table, keep_seconds = self._table(metadata), int(self._options.gc_grace_days_min * settings.DAY_SECONDS)
@@ -140,11 +143,8 @@ class Target:
         if on_scylla:
             yield from scylla.unsafe(table.extensions, self._name)
 
-    def _unmendable(self, metadata: Any, mending: Sequence[str] = ()) -> Iterator[str]:
-        """Each difference that names none of the `mending` statements."""
-        for fault in schema.differences(self._table(metadata), self._options, self._keys):
-            if not any(fault.endswith(statement) for statement in mending):
-                yield fault
+    def _differences(self, metadata: Any) -> Iterator[schema.Difference]:
+        return schema.differences(self._table(metadata), self._options, self._keys)
 
     def _altered(self, metadata: Any) -> Iterator[str]:
         return (sentence(step) for step in self._unsafe(metadata))

@@ -5,7 +5,7 @@ Layout `columns`: the same, and a typed column for each attribute that was chose
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from sinks.cassandra.key_columns import KeyColumns
 from sinks.cassandra.options import CassandraOptions
@@ -102,24 +102,37 @@ def versions_statement(options: CassandraOptions, keys: KeySchema) -> str:
     return f"SELECT {wanted} FROM {qualified(options)}"  # noqa: S608
 
 
-def differences(table: Any, options: CassandraOptions, keys: KeySchema) -> Iterator[str]:
+class Difference(NamedTuple):
+    """What is wrong with a table, and the statement that mends it, or else the advice to a person."""
+
+    what: str
+    statement: str = ""
+    advice: str = ""
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.what}: {self.statement or self.advice}"
+
+
+def differences(table: Any, options: CassandraOptions, keys: KeySchema) -> Iterator[Difference]:
     """What keeps an existing table (the driver's TableMetadata) from taking the move; nothing when all is well."""
     key = list(key_columns(options, keys))
     wanted_partition, wanted_sort = key[:1], key[1:]
     found_partition = [column.name for column in table.partition_key]
     found_sort = [column.name for column in table.clustering_key]
     if (found_partition, found_sort) != (wanted_partition, wanted_sort):
-        yield (
-            f"its primary key is ({found_partition}, {found_sort}), the source's is "
-            f"({wanted_partition}, {wanted_sort}): create a table of that key under another name"
+        what = (
+            f"its primary key is ({found_partition}, {found_sort}), the source's is ({wanted_partition}, {wanted_sort})"
         )
+        yield Difference(what, advice="create a table of that key under another name")
         return
     for name, kind in columns(options, keys).items():
         column = table.columns.get(name)
         if column is None:
-            yield f"column {name!r} is missing: ALTER TABLE {qualified(options)} ADD {quoted(name)} {kind}"
+            statement = f"ALTER TABLE {qualified(options)} ADD {quoted(name)} {kind}"
+            yield Difference(f"column {name!r} is missing", statement)
         elif column.cql_type != kind:
-            yield f"column {name!r} is {column.cql_type}, not {kind}: {_mend(name, options)}"
+            yield Difference(f"column {name!r} is {column.cql_type}, not {kind}", advice=_mend(name, options))
 
 
 def _mend(name: str, options: CassandraOptions) -> str:

@@ -24,6 +24,10 @@ class Names(NamedTuple):
     warm: str
 
 
+class CapacityUnknown(Exception):
+    """A percentage is asked for, and the table does not tell of what. The message says what to set instead."""
+
+
 READS = Names("ReadCapacityUnits", "MaxReadRequestUnits", "ReadUnitsPerSecond")
 WRITES = Names("WriteCapacityUnits", "MaxWriteRequestUnits", "WriteUnitsPerSecond")
 
@@ -41,6 +45,16 @@ def of_table(description: Mapping[str, Any], names: Names) -> Capacity:
     if not known:
         return Capacity(None, "the table is on demand and tells neither a maximum nor its warm throughput")
     return Capacity(float(min(known)), f"on demand: its {known[min(known)]}")
+
+
+def share(percent: float, known: Capacity, of: str, instead: str) -> float:
+    """Units per second. `of` is whose capacity, in words, `instead` what to set where it cannot be told.
+
+    Raises CapacityUnknown.
+    """
+    if known.units is None:
+        raise CapacityUnknown(f"{percent:g} % of {of}: {known.told}. {instead} while it runs")
+    return known.units * percent / 100
 
 
 def consumed(answer: Mapping[str, Any]) -> float:

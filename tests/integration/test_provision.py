@@ -218,3 +218,17 @@ def test_proposed_views_and_indexes_are_cql_that_a_node_takes(made, session):
     assert [step.statement[:10] for step in steps] == ["CREATE MAT"] * 4 + ["CREATE IND"]
     there = [step.statement for step in made.schema_steps(SourceTable({"GlobalSecondaryIndexes": told[3:4]}))]
     assert there == []
+
+
+def test_a_keyspace_that_is_replicated_otherwise_than_described_is_told_and_left_alone(target, session):
+    described = CreateKeyspace(replication={"class": "NetworkTopologyStrategy", "datacenter1": 3})
+    sink = target(create_keyspace=described)
+    sink.apply_schema(sink.schema_steps(SOURCE))
+    (step,) = sink.schema_steps(SOURCE)
+    assert (step.by_hand, step.statement.startswith('ALTER KEYSPACE "moved" WITH replication = ')) == (True, True)
+    session.cluster.refresh_keyspace_metadata("moved")
+    assert session.cluster.metadata.keyspaces["moved"].replication_strategy.export_for_schema() == (
+        "{'class': 'SimpleStrategy', 'replication_factor': '1'}"
+    )
+    assert statements(target(create_keyspace=ONE))[0].startswith("CREATE TABLE")
+    assert len(statements(target(create_keyspace=ONE))) == 1

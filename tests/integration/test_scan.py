@@ -30,12 +30,32 @@ class Died(BaseException):
     pass
 
 
+class Counted:
+    """sinks.dynamodb.call.Calls, and when each page's read units were consumed, as the server counts them."""
+
+    def __init__(self, calls, told):
+        self._calls, self._told = calls, told
+
+    def raw(self, operation, request):
+        at = time.monotonic()
+        answer = self._calls.raw(operation, request)
+        self._told.append((at, json.loads(answer)["ConsumedCapacity"]["CapacityUnits"]))
+        return answer
+
+    def close(self):
+        self._calls.close()
+
+
 class IntoMemory(Parts):
     """A move whose target is a memory; a test may see each request of the scan."""
 
     def __init__(self, config):
         super().__init__(config)
         self.target = MemorySink()
+        self.spent = []
+
+    def calls(self):
+        return Counted(super().calls(), self.spent)
 
     def sink(self, *, may_create=True, writers=None):  # noqa: ARG002  as Parts has it
         return self.target
@@ -130,22 +150,6 @@ def test_a_worker_that_dies_in_the_middle_of_a_segment_is_resumed_and_each_row_i
     assert len(table.known.target.changes) == ITEMS
 
 
-def spent(monkeypatch):
-    """When each page's read units were consumed, as the server counts them."""
-    from sinks.dynamodb.call import Calls
-
-    told, once = [], Calls.raw
-
-    def counted(self, operation, request):
-        at = time.monotonic()
-        answer = once(self, operation, request)
-        told.append((at, json.loads(answer)["ConsumedCapacity"]["CapacityUnits"]))
-        return answer
-
-    monkeypatch.setattr(Calls, "raw", counted)
-    return told
-
-
 def obeyed(told, units_per_second):
     """Between any two pages no more was spent than the limit allows in that time."""
     for first in range(len(told)):
@@ -155,27 +159,27 @@ def obeyed(told, units_per_second):
     return sum(units for _, units in told[:-1]) / (told[-1][0] - told[0][0])
 
 
-def test_the_sum_of_consumed_capacity_over_time_obeys_and_uses_the_limit(source, monkeypatch):
+def test_the_sum_of_consumed_capacity_over_time_obeys_and_uses_the_limit(source):
     table = source(scan={"segments": 2, "read_units_per_second": 20, "page_items": 20})
     table.begin()
-    told = spent(monkeypatch)
+    told = table.known.spent
     worker.run(table.known, 0, 1)
     assert 20 * 0.7 < obeyed(told, 20) <= 20 * 1.01
     assert len(table.known.target.changes) == ITEMS
 
 
-def test_a_worker_takes_its_share_of_the_tables_percentage(source, monkeypatch):
+def test_a_worker_takes_its_share_of_the_tables_percentage(source):
     table = source(read_units=400, scan={"segments": 2, "read_percent": 20})
     table.begin()
-    told = spent(monkeypatch)
+    told = table.known.spent
     worker.run(table.known, 0, 2)
     assert obeyed(told, 40) > 40 * 0.6
 
 
-def test_a_limit_that_is_set_while_it_runs_is_obeyed_from_then_on(source, monkeypatch):
+def test_a_limit_that_is_set_while_it_runs_is_obeyed_from_then_on(source):
     table = source(scan={"segments": 1, "read_units_per_second": 20, "page_items": 10})
     table.begin()
-    told = spent(monkeypatch)
+    told = table.known.spent
     pages = []
 
     def halfway(part):
@@ -190,11 +194,11 @@ def test_a_limit_that_is_set_while_it_runs_is_obeyed_from_then_on(source, monkey
     obeyed(begun, 20)
 
 
-def test_a_paused_backfill_reads_nothing_until_it_is_resumed(source, monkeypatch):
+def test_a_paused_backfill_reads_nothing_until_it_is_resumed(source):
     table = source(scan={"segments": 2})
     table.begin()
     change(table.control, replaced(backfill_paused=True))
-    told = spent(monkeypatch)
+    told = table.known.spent
     working = threading.Thread(target=worker.run, args=(table.known, 0, 1))
     working.start()
     time.sleep(2.5)

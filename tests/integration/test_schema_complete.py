@@ -6,11 +6,13 @@ import pytest
 import yaml
 from sink_contract import KEY, TEXT_KEYS, apply, deleted, put
 from typer.testing import CliRunner
+from unit.test_whole import table as published
 
 from daemon.cli import app
 from daemon.config import load
 from daemon.control import Control, Migration
 from daemon.phase import Phase
+from daemon.signal.document import Document
 from sinks.change import Key
 from sinks.dynamodb.sink import DynamoDbSink
 
@@ -151,6 +153,9 @@ def test_unsafe_settings_are_altered_noted_and_given_back_at_the_end(moveout, se
     assert "gc_grace_seconds" in progress
     assert "can be applied again" in told
     assert moveout("complete")[0] == 0
+    Control(client, CONTROL, source).update("signal", Document, lambda _: published(source))
+    code, told, _ = moveout("status")
+    assert (code, f"{source}: completed at " in told, "silent" in told) == (0, True, False)
     for refused in (("schema", "--apply"), ("resync",), ("dead-letter", "retry", "--all")):
         code, _, why = moveout(*refused)
         assert (code, "was completed" in why) == (3, True)

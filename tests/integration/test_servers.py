@@ -12,8 +12,6 @@ from pathlib import Path
 import boto3
 import pytest
 
-from daemon.demo.servers import cassandra_node, dynamodb_local
-from daemon.demo.servers import s3 as s3_server
 from daemon.demo.servers.cassandra_node import CassandraNode
 from daemon.demo.servers.dynamodb_local import DynamoDbLocal
 from daemon.demo.servers.process import ServerFailed, ServerProcess, listens
@@ -129,14 +127,9 @@ def test_it_outlives_the_thread_that_started_it(tmp_path):
         server.stop()
 
 
-@pytest.mark.parametrize(
-    ("module", "server_class"),
-    [(dynamodb_local, DynamoDbLocal), (s3_server, S3Server), (cassandra_node, CassandraNode)],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_one_that_does_not_answer_in_time_is_ended_and_its_log_is_told(module, server_class, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "START_SECONDS_MAX", 0.01)
-    server = server_class(tmp_path)
+@ALL
+def test_one_that_does_not_answer_in_time_is_ended_and_its_log_is_told(server_class, tmp_path):
+    server = server_class(tmp_path, start_seconds_max=0.01)
     with pytest.raises(ServerFailed, match=r"was silent for 0.01 s; the end of .*\.log"):
         server.start()
     assert not alive(server._process.pid)

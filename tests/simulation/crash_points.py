@@ -21,9 +21,15 @@ CODE = (
     *("daemon/lag.py", "daemon/leader.py", "daemon/letter_box.py", "daemon/lineage.py", "daemon/observe.py"),
     *("daemon/prove.py", "daemon/resync.py", "daemon/retry.py", "daemon/service.py", "daemon/worker.py"),
     *("daemon/exporting.py", "daemon/pace.py", "daemon/plan.py", "daemon/scanning.py", "daemon/settings.py"),
-    *("daemon/source/scan.py", "sinks/cassandra/sink.py", "sinks/dynamodb/sink.py"),
+    *("daemon/ordered.py", "daemon/completion.py", "daemon/target_settings.py", "daemon/source/scan.py"),
+    *("sinks/cassandra/columns.py", "sinks/cassandra/layout.py", "sinks/cassandra/sink.py"),
+    *("sinks/dynamodb/alternator.py", "sinks/dynamodb/batches.py", "sinks/dynamodb/ordered.py"),
+    *("sinks/dynamodb/puts.py", "sinks/dynamodb/rounds.py", "sinks/dynamodb/sink.py"),
 )
 FILES = frozenset(str(PROJECT / name) for name in CODE)
+
+
+ORDERED, ALTERNATOR = "dynamodb, mode ordered", "dynamodb, flavor alternator"
 
 
 class Scenario(NamedTuple):
@@ -36,12 +42,16 @@ class Scenario(NamedTuple):
 
     def world(self):
         from simulation.by_scan import ScanWorld
+        from simulation.in_order import OrderedWorld
+        from simulation.on_scylla import AlternatorWorld
         from simulation.world import World, quiet
 
         quiet()
         settings = {"crash_rate": 0.0, "fault_rate": 0.0, "steps": 60, "keys": 3, "poison_rate": 0.2}
         if self.way_in == "a scan":
             return ScanWorld(self.seed, sink=self.sink, disaster=self.disaster, **settings)
+        if self.sink in (ORDERED, ALTERNATOR):
+            return (OrderedWorld if self.sink == ORDERED else AlternatorWorld)(self.seed, **settings)
         managed = self.way_in == "an export of our own"
         return World(self.seed, sink=self.sink, disaster=self.disaster, managed=managed, **settings)
 
@@ -54,6 +64,8 @@ SCENARIOS = (
     Scenario(8, "cassandra", "sleep for a day"),
     Scenario(5, "cassandra", way_in="an export of our own"),
     Scenario(6, "dynamodb", way_in="a scan"),
+    Scenario(7, ORDERED),
+    Scenario(9, ALTERNATOR),
 )
 
 
@@ -93,9 +105,9 @@ class Tracer:
 
 def executed(scenario):
     """How often each line runs in a scenario in which nothing crashes."""
-    counts = Counter()
+    counts, world = Counter(), scenario.world()  # what is imported to build it is no line of a move
     with Tracer(lambda file, line: counts.update([(file, line)])):
-        scenario.world().run()
+        world.run()
     return counts
 
 

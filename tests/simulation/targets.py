@@ -13,6 +13,7 @@ from sinks.dynamodb.sink import DynamoDbSink
 from sinks.dynamodb.table import prepare
 
 TABLE = "orders"
+ALTERNATOR = {"flavor": "alternator", "endpoint_url": "http://scylla"}
 
 
 class SimulatedCassandra(CassandraSink):

@@ -15,13 +15,16 @@ ARN = "arn:aws:dynamodb:eu-west-1:1:table/orders/stream/2026-11-21T05:06:06.288"
 
 
 @pytest.fixture
-def known(tmp_path, monkeypatch):
-    """A migration whose anchor is durable, and a Java that only stays."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(start, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"])
+def known():
+    """A migration whose anchor is durable."""
     control = MemoryControl()
     control.put("migration", Migration(stream_arn=ARN), 0)
     return SimpleNamespace(config=configured(), control=control)
+
+
+def stays(*_):
+    """In the place of a Java: a process that only stays."""
+    return [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
 def configured(**tail):
@@ -35,7 +38,7 @@ def configured(**tail):
 
 
 def test_only_we_can_read_or_replace_the_launchers_settings_and_they_go_with_it(known, tmp_path):
-    daemon = start.kcl_daemon(known, Path("moveout.yaml"))
+    daemon = start.kcl_daemon(known, Path("moveout.yaml"), command=stays, folder=tmp_path)
     (folder,) = tmp_path.iterdir()
     assert folder.stat().st_mode & 0o077 == 0
     assert f"streamName={ARN}" in (folder / "kcl.properties").read_text()
@@ -44,7 +47,7 @@ def test_only_we_can_read_or_replace_the_launchers_settings_and_they_go_with_it(
 
 
 def test_the_settings_of_a_launcher_that_died_are_removed_too(known, tmp_path):
-    daemon = start.kcl_daemon(known, Path("moveout.yaml"))
+    daemon = start.kcl_daemon(known, Path("moveout.yaml"), command=stays, folder=tmp_path)
     os.kill(daemon.pid, 9)
     end = time.monotonic() + 20
     while daemon.poll() is None:
@@ -53,10 +56,9 @@ def test_the_settings_of_a_launcher_that_died_are_removed_too(known, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_stays_behind_when_java_cannot_be_started(known, tmp_path, monkeypatch):
-    monkeypatch.setattr(start, "command", lambda *_: [str(tmp_path / "no-java")])
+def test_nothing_stays_behind_when_java_cannot_be_started(known, tmp_path):
     with pytest.raises(FileNotFoundError):
-        start.kcl_daemon(known, Path("moveout.yaml"))
+        start.kcl_daemon(known, Path("moveout.yaml"), command=lambda *_: [str(tmp_path / "no-java")], folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,11 +7,12 @@ import msgspec
 from rich.console import Console
 from unit.test_whole import table
 
+from daemon.completion import Completion
 from daemon.control import Migration, Part
 from daemon.cutover import Limits, Observation, conditions
 from daemon.phase import Phase
 from daemon.progress_view import short
-from daemon.report import render, render_parts
+from daemon.report import render, render_completion, render_parts
 from daemon.signal.document import Paused, Progress, Tail, document, iso
 from daemon.signal.whole import whole
 
@@ -87,3 +88,13 @@ def test_an_estimate_that_was_outgrown_has_no_time_left_and_is_no_total():
     assert "5,000 items so far, the estimate was 4,000, 1 of 2 part(s), 100 items/s\n" in re.sub(
         " +\n", "\n", shown(render(made))
     )
+
+
+def test_a_migration_that_was_completed_is_no_service_that_fell_silent_and_one_half_done_is_told_as_that():
+    done = shown(render_completion("orders", Completion(NOW, NOW + 5)))
+    assert done.startswith("orders: completed at 2023-11-14T22:13:25.000+00:00")
+    forced = shown(render_completion("orders", Completion(NOW, NOW + 5, forced="given up")))
+    assert "before it was ready: given up" in forced
+    begun = shown(render_completion("orders", Completion(NOW)))
+    assert "begun at 2023-11-14T22:13:20.000+00:00 and is not done" in begun
+    assert "silent" not in shown(render(table("orders"), completed=True))

@@ -8,12 +8,17 @@ from typer.testing import CliRunner
 
 from daemon import aws
 from daemon.cli import app
+from daemon.config import Config
 from daemon.control import Control, Settings
+from daemon.preflight import CheckFailed
 from daemon.settings_cli import KEYS, parsed
+from daemon.warm import tellable
 
 CAPACITY = {
     "a-table": {"ProvisionedThroughput": {"ReadCapacityUnits": 100}},
     "b-table": {"BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"}},
+    "a-moved": {"ProvisionedThroughput": {"WriteCapacityUnits": 100}},
+    "b-moved": {"BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"}},
 }
 
 
@@ -24,6 +29,9 @@ class Source(Client):
         if TableName in CAPACITY:
             return {"Table": CAPACITY[TableName]}
         return super().describe_table(TableName=TableName)
+
+    def close(self):
+        """Nothing is open."""
 
 
 @pytest.fixture
@@ -95,6 +103,33 @@ def test_a_percentage_of_a_table_that_tells_no_capacity_is_refused_and_nothing_i
     code, told = begun("set", "backfill.read_percent=50", "--table", "b-table")
     assert (code, "moveout set backfill.read_units" in told) == (3, True)
     assert settings(begun, "b-table") == Settings()
+
+
+def test_a_percentage_of_a_target_that_tells_no_capacity_is_refused_with_what_to_set_instead(begun):
+    # It used to be taken, and every worker ended with it.
+    code, told = begun("set", "target.write_percent=50", "--table", "b-table")
+    assert (code, "moveout set target.write_units" in told) == (3, True)
+    assert "target.write_units_per_second" in told
+    assert settings(begun, "b-table") == Settings()
+    assert begun("set", "target.write_percent=50", "--table", "a-table")[0] == 0
+    assert settings(begun, "a-table") == Settings(write_percent=50.0)
+    assert begun("set", "target.write_units=50", "--table", "b-table")[0] == 0
+
+
+def test_a_configured_percentage_of_such_a_target_is_refused_before_the_move(client):  # noqa: ARG001  it answers
+    def refused(target):
+        file = {"migration": "orders", "source": {"table": "a-table", "region": "r"}, "backfill": {"from": "scan"}}
+        move = Config(**file, target={"kind": "dynamodb", "region": "r", **target}, dead_letters={"to": "/nowhere"})
+        try:
+            tellable(move, Settings())
+        except CheckFailed:
+            return True
+        return False
+
+    assert refused({"table": "b-moved", "write_percent": 50})
+    assert not refused({"table": "a-moved", "write_percent": 50})
+    assert not refused({"table": "b-moved"})
+    assert not refused({"table": "not-there-yet", "write_percent": 50})
 
 
 @pytest.mark.parametrize(

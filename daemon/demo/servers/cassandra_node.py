@@ -81,9 +81,10 @@ class CassandraNode:
         settings: Mapping[str, Any] | None = None,
         properties: Mapping[str, object] | None = None,
         tls: ssl.SSLContext | None = None,
+        start_seconds_max: float = START_SECONDS_MAX,
     ) -> None:
         self._folder = folder
-        self._heap_mib = heap_mib
+        self._heap_mib, self._start_seconds_max = heap_mib, start_seconds_max
         self._process = ServerProcess("Cassandra", folder / "system.log")
         self._storage_port, self._jmx_port = free_port(), free_port()
         self.host = host
@@ -101,7 +102,7 @@ class CassandraNode:
         # TMPDIR is for the native library under JNA, which does not heed java.io.tmpdir.
         own = {"CASSANDRA_FOREGROUND": "yes", "TMPDIR": str(self._folder / "tmp")}
         self._process.start(self._command(conf), {**os.environ, **own})
-        self._process.wait_until(self.answers, START_SECONDS_MAX)
+        self._process.wait_until(self.answers, self._start_seconds_max)
         return self
 
     def answers(self) -> bool:

@@ -16,7 +16,8 @@ START_SECONDS_MAX = 60.0
 class DynamoDbLocal:
     """A server of its own for each run: it slows down as the streams of deleted tables pile up."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, start_seconds_max: float = START_SECONDS_MAX) -> None:
+        self._start_seconds_max = start_seconds_max
         self._process = ServerProcess("DynamoDB Local", folder / "dynamodb.log")
         self._port, self._control_port = free_port(), free_port()
         self.endpoint_url = f"http://127.0.0.1:{self._port}"
@@ -31,7 +32,7 @@ class DynamoDbLocal:
         flags.append(f"-Djava.io.tmpdir={self._process.log.parent}")
         command = [str(java()), *flags, "-cp", f"{classes}:{folder}/*", "LocalDynamoDb"]
         self._process.start([*command, str(self._port), str(self._control_port)])
-        self._process.wait_until(lambda: listens(self._control_port), START_SECONDS_MAX)
+        self._process.wait_until(lambda: listens(self._control_port), self._start_seconds_max)
         return self
 
     def rollover(self) -> None:

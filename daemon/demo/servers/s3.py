@@ -13,7 +13,8 @@ START_SECONDS_MAX = 60.0
 class S3Server:
     """Keeps its objects in memory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, start_seconds_max: float = START_SECONDS_MAX) -> None:
+        self._start_seconds_max = start_seconds_max
         self._process = ServerProcess("the S3 server", folder / "s3.log")
         self._port = free_port()
         self.endpoint_url = f"http://127.0.0.1:{self._port}"
@@ -24,7 +25,7 @@ class S3Server:
         # Large objects spill into temporary files.
         own = {"PYTHONUNBUFFERED": "1", "TMPDIR": str(self._process.log.parent)}
         self._process.start(command, {**os.environ, **own})
-        self._process.wait_until(lambda: listens(self._port), START_SECONDS_MAX)
+        self._process.wait_until(lambda: listens(self._port), self._start_seconds_max)
         return self
 
     def stop(self) -> None:
