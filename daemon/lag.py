@@ -9,7 +9,7 @@ so an only child is not trusted before its sibling has had time to show.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from daemon.control import ShardState
@@ -95,8 +95,41 @@ def forgotten(stream: Stream, states: Mapping[str, ShardState]) -> list[tuple[st
     return [(s, state) for s, state in states.items() if state.ended and s not in stream.shards and s not in waiting]
 
 
-def uncovered(stream: Stream, states: Mapping[str, ShardState]) -> tuple[list[str], int]:
-    """The reserved keys known to reach a leaf, one per leaf, and the number of leaves without one."""
-    known = [states[leaf.id].heartbeat_key for leaf in stream.leaves if leaf.id in states]
-    keys = [key for key in known if key]
-    return keys, len(stream.leaves) - len(keys)
+class Beaten(NamedTuple):
+    """Which reserved keys to write in a round."""
+
+    known: Sequence[str]  # one for each leaf that has shown which one reaches it
+    inherited: Sequence[str]  # keys of parents, which reach one of their children
+    missing: int  # leaves that neither of them may reach
+
+
+def uncovered(stream: Stream, states: Mapping[str, ShardState]) -> Beaten:
+    """The reserved keys known to reach a leaf, one per leaf, and how many leaves need others to be tried.
+
+    A shard that rolls over has one child, which its key falls into as well; of two children it falls into one.
+    """
+    keys = {leaf.id: states[leaf.id].heartbeat_key if leaf.id in states else "" for leaf in stream.leaves}
+    known = list(dict.fromkeys(key for key in keys.values() if key))
+    orphans = [leaf for leaf in stream.leaves if not keys[leaf.id]]
+    hopes = {_of_ancestor(leaf, stream.shards, states) for leaf in orphans} - {"", *known}
+    return Beaten(known, sorted(hopes), len(orphans) - len(hopes))
+
+
+def _of_ancestor(leaf: Shard, shards: Mapping[str, Shard], states: Mapping[str, ShardState]) -> str:
+    keys = (states[shard.id].heartbeat_key for shard in _lineage(leaf, shards) if shard.id in states)
+    return next((key for key in keys if key), "")
+
+
+def slowest(
+    stream: Stream, states: Mapping[str, ShardState], begun: Mapping[int, float], proven: float | None, most: int
+) -> list[tuple[str, float | None]]:
+    """The shards that are furthest behind, at most so many: (shard, every write to it before then is applied).
+
+    `begun`: when each round began that is not proven yet; `proven`: what is proven of all. Epoch seconds, or None.
+    """
+    through = {leaf.id: begun.get(_known_round(leaf, stream.shards, states), proven) for leaf in stream.leaves}
+    return sorted(through.items(), key=lambda one: (one[1] is not None, one[1] or 0.0, one[0]))[:most]
+
+
+def _known_round(leaf: Shard, shards: Mapping[str, Shard], states: Mapping[str, ShardState]) -> int:
+    return max((states[s.id].heartbeat_round for s in _lineage(leaf, shards) if s.id in states), default=0)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from daemon import dead_letter, exporting, gap, preflight
+from daemon import dead_letter, exporting, gap, preflight, prove
 from daemon.app import Parts
 from daemon.control import Migration, Part, Proof, ShardState, parts_of
 from daemon.cutover import Observation
@@ -84,7 +84,7 @@ class Observer:
                 self._parts.dynamodb,
                 self._parts.streams,
                 config.source.table,
-                self._parts.keys,
+                prove.form(self._parts, migration),
                 stream,
                 migration.generation,
                 clock=self._clock,

@@ -89,7 +89,7 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
     made = ShardProcessor(
         claim=lambda shard, sequence: claim(known, generation, shard, sequence),
         open_sink=sink.open,
-        read=record_reader(known.keys),
+        read=record_reader(known.keys, _mark(known, generation)),
         apply=sink.apply,
         keep=lambda rejections: known.dead_letters.keep(rejections, f"shard {shard}"),
         checkpoint_seconds=known.config.tail.checkpoint_seconds,
@@ -98,6 +98,12 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         wanted=wanted,
     )
     return made
+
+
+def _mark(known: Parts, generation: int) -> str:
+    """Of the heartbeats that count. Another generation is in force: none does, and nobody asks any more."""
+    found = known.control.get("migration", Migration)
+    return found[0].mark if found is not None and found[0].generation == generation else "of no generation in force"
 
 
 def claim(known: Parts, generation: int, shard: str, sequence: str) -> Claimed:
