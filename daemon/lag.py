@@ -37,23 +37,28 @@ def coverage(
     """
     leaves = stream.leaves
     unowned = [shard.id for shard in stream.shards.values() if shard.id not in states]
-    unread = [s.id for s in stream.shards.values() if s not in leaves and not _ended(states, s.id)]
-    alone = list(_only_children(stream, sibling_seconds))
-    proven = 0
+    why = obstacle(stream, states, sibling_seconds)
+    if why is not None:
+        return Coverage(0, why, len(leaves), len(unowned))
+    rounds = {leaf.id: _round(leaf, stream.shards, states) for leaf in leaves}
+    slowest_leaf = min(rounds, key=lambda shard: rounds[shard])
+    proven = min(rounds[slowest_leaf], listed_after)
+    return Coverage(proven, _progress(proven, slowest_leaf), len(leaves), len(unowned))
+
+
+def obstacle(stream: Stream, states: Mapping[str, ShardState], sibling_seconds: float = SIBLING_SECONDS) -> str | None:
+    """Why nothing can be said of this listing, whatever its leaves have applied; None when something can."""
+    unowned = [shard.id for shard in stream.shards.values() if shard.id not in states]
     if unowned:
-        reason = f"{len(unowned)} shard(s) have no owner yet, the first being {unowned[0]}"
-    elif unread:
-        reason = f"{len(unread)} closed shard(s) are not read to their end, the first being {unread[0]}"
-    elif alone:
-        reason = f"{alone[0]} has just opened: it is not known yet whether it has a sibling"
-    elif not leaves:
-        reason = "the stream lists no shard yet"
-    else:
-        rounds = {leaf.id: _round(leaf, stream.shards, states) for leaf in leaves}
-        slowest = min(rounds, key=lambda shard: rounds[shard])
-        proven = min(rounds[slowest], listed_after)
-        reason = _progress(proven, slowest)
-    return Coverage(proven, reason, len(leaves), len(unowned))
+        return f"{len(unowned)} shard(s) have no owner yet, the first being {unowned[0]}"
+    leaves = {leaf.id for leaf in stream.leaves}
+    unread = [shard for shard in stream.shards if shard not in leaves and not states[shard].ended]
+    if unread:
+        return f"{len(unread)} closed shard(s) are not read to their end, the first being {unread[0]}"
+    alone = next(_only_children(stream, sibling_seconds), None)
+    if alone is not None:
+        return f"{alone} has just opened: it is not known yet whether it has a sibling"
+    return None if leaves else "the stream lists no shard yet"
 
 
 def _progress(proven: int, slowest: str) -> str:
@@ -70,10 +75,6 @@ def _only_children(stream: Stream, sibling_seconds: float) -> Iterator[str]:
             yield shard.id
 
 
-def _ended(states: Mapping[str, ShardState], shard: str) -> bool:
-    return shard in states and states[shard].ended
-
-
 def _lineage(shard: Shard, shards: Mapping[str, Shard]) -> Iterator[Shard]:
     yield shard
     while shard.parent is not None and shard.parent in shards:
@@ -83,7 +84,7 @@ def _lineage(shard: Shard, shards: Mapping[str, Shard]) -> Iterator[Shard]:
 
 def _round(leaf: Shard, shards: Mapping[str, Shard], states: Mapping[str, ShardState]) -> int:
     """The newest heartbeat applied in the leaf, or in an ancestor: a leaf may have opened after it."""
-    return max(states[shard.id].heartbeat_round for shard in _lineage(leaf, shards))
+    return max((states[s.id].heartbeat_round for s in _lineage(leaf, shards) if s.id in states), default=0)
 
 
 def forgotten(stream: Stream, states: Mapping[str, ShardState]) -> list[tuple[str, ShardState]]:
@@ -127,9 +128,5 @@ def slowest(
 
     `begun`: when each round began that is not proven yet; `proven`: what is proven of all. Epoch seconds, or None.
     """
-    through = {leaf.id: begun.get(_known_round(leaf, stream.shards, states), proven) for leaf in stream.leaves}
+    through = {leaf.id: begun.get(_round(leaf, stream.shards, states), proven) for leaf in stream.leaves}
     return sorted(through.items(), key=lambda one: (one[1] is not None, one[1] or 0.0, one[0]))[:most]
-
-
-def _known_round(leaf: Shard, shards: Mapping[str, Shard], states: Mapping[str, ShardState]) -> int:
-    return max((states[s.id].heartbeat_round for s in _lineage(leaf, shards) if s.id in states), default=0)

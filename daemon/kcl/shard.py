@@ -14,11 +14,11 @@ import msgspec
 import structlog
 from amazon_kclpy.kcl import KCLProcess
 
-from daemon import log
+from daemon import empties, log
 from daemon.app import Parts, parts
 from daemon.config import Config
 from daemon.control import Conflict, Control, Migration, ShardState, shards_of
-from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
+from daemon.kcl.processor import TOUCH_SECONDS, Claimed, OrDie, ShardProcessor
 from daemon.lineage import StateMissing, inherited, resumed
 from daemon.ordered import Hold
 from daemon.retry import Retrying
@@ -96,6 +96,7 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         clock=known.clock,
         paused=lambda: known.settings.now().tail_paused or waits(),
         wanted=wanted,
+        touch_seconds=TOUCH_SECONDS if known.config.tail.proof == "heartbeat" else empties.TOUCH_SECONDS,
     )
     return made
 
