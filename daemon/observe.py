@@ -4,11 +4,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from daemon import dead_letter, exporting, gap, preflight, prove
+from daemon import dead_letter, exporting, gap, preflight, prove, seal
 from daemon.app import Parts
 from daemon.control import Migration, Part, Proof, ShardState, parts_of
 from daemon.cutover import Observation
 from daemon.dead_letter import LETTERS, DeadLetter
+from daemon.gap import StreamIdentity
 from daemon.phase import Phase
 from daemon.prove import HeartbeatsRefused, Prover, Seen
 from daemon.quiet import Watcher
@@ -62,7 +63,7 @@ class Observer:
         found = found or self._shards(migration, seen, now)
         self._load_parts(migration)
         self._load_letters()
-        observation = self._observation(now, seen, gap=found, settled=settled)
+        observation = self._with_seal(self._observation(now, seen, gap=found, settled=settled), migration)
         if exporting.pending(migration):
             observation = self._with_export(observation)
         return Look(observation, seen, dead_letter.counts(self._letters), self._rate(observation))
@@ -71,8 +72,13 @@ class Observer:
         if self._clock.monotonic() - self._identity_at >= IDENTITY_SECONDS:
             found = preflight.table(self._parts.config, self._parts.dynamodb)
             self._identity_gap = gap.of_identity(migration, found.stream)
+            if self._identity_gap and self._proof == "seal" and self._sealed_by_us(migration, found.stream):
+                self._identity_gap = None
             self._identity_at = self._clock.monotonic()
         return self._identity_gap
+
+    def _sealed_by_us(self, migration: Migration, identity: StreamIdentity) -> bool:
+        return seal.accounts_for(seal.recorded(self._control), migration, identity)
 
     def _as_recorded(self) -> Seen:
         found = self._control.get("proof", Proof)
@@ -167,6 +173,15 @@ class Observer:
             bytes_read=sum(part.bytes_read for part in parts),
             estimated=not all(part.counted or part.done for part in parts),
             hazard=self._guard.hazard(),
+        )
+
+    def _with_seal(self, seen: Observation, migration: Migration) -> Observation:
+        """A sealed stream that is read to its end proves what heartbeats would."""
+        state = seal.recorded(self._control) if self._proof == "seal" else None
+        if state is None or not state.zero or state.stream_arn != migration.stream_arn:
+            return seen
+        return seen._replace(
+            applied_through=state.sealed_at, proof="seal", unproven=None, lag_reason=state.message, proven_at=seen.now
         )
 
     def _with_export(self, seen: Observation) -> Observation:

@@ -147,18 +147,22 @@ def expiry_attribute(known: Parts) -> str | None:
     An attribute that is a key of the table or of an index is left out: it would change the key, or bring heartbeats
     into the index.
     """
-    table = known.config.source.table
     try:
-        told = known.dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-        if told["TimeToLiveStatus"] not in TTL_ON:
+        attribute = ttl_attribute(known)
+        if attribute is None:
             return None
-        described = known.dynamodb.describe_table(TableName=table)["Table"]
+        described = known.dynamodb.describe_table(TableName=known.config.source.table)["Table"]
     except ClientError as error:
         log.warning("heartbeats_without_ttl", error=str(error), next="they are removed by complete or abort only")
         return None
-    attribute: str = told["AttributeName"]
     in_keys = {one["AttributeName"] for one in described["AttributeDefinitions"]}
     return None if attribute in in_keys else attribute
+
+
+def ttl_attribute(known: Parts) -> str | None:
+    """What the source's TTL goes by; None while it is off. Raises ClientError, BotoCoreError."""
+    told = known.dynamodb.describe_time_to_live(TableName=known.config.source.table)["TimeToLiveDescription"]
+    return str(told["AttributeName"]) if told["TimeToLiveStatus"] in TTL_ON else None
 
 
 def archive(control: Control, prefix: str, stream: Stream, states: Mapping[str, ShardState]) -> None:
