@@ -69,10 +69,13 @@ def complete(known: Parts, told: Callable[[str], None], forced: str = "") -> boo
     """Take back what only the move needed; False when the target has nothing of the kind.
 
     From its first step on nothing else of this migration writes into the target. Safe to repeat and to interrupt.
-    Raises SinkError, ClientError, BotoCoreError, Conflict.
+    Raises SinkError, HeartbeatsRefused, CheckFailed, ClientError, BotoCoreError, Conflict.
     """
+    from daemon.prove import remove_heartbeats  # a worker asks for completions, and writes no heartbeats
+
     sink = known.sink(may_create=False)
     if not isinstance(sink, Guarded | Completable):
+        remove_heartbeats(known, told)
         return False
     begun = completion(known.control) or Completion(known.clock.time(), forced=forced)
     _record(known.control, begun)
@@ -80,6 +83,7 @@ def complete(known: Parts, told: Callable[[str], None], forced: str = "") -> boo
         sink.restore(target_settings.before(known.control), told)
     if isinstance(sink, Completable):
         sink.complete(told)
+    remove_heartbeats(known, told)
     _record(known.control, msgspec.structs.replace(begun, done_at=begun.done_at or known.clock.time()))
     return True
 

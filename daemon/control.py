@@ -14,6 +14,8 @@ vanish at any instruction: nothing is kept in the daemon.
 | `target_hazard`  | the leader            | what of the target's settings endangers the move now         |
 | `completion`     | `moveout complete`    | that the move is over: nothing of it is applied any more     |
 | `proof`          | the leader            | round of proof and the instant that is proven                |
+| `heartbeats`     | the leader            | which reserved keys were ever used (`daemon/reserved.py`)    |
+| `seal`           | the leader            | how far the stream is sealed, or opened again                |
 | `export`         | the leader, a person  | the export that is waited for (`daemon/exporting.py`)        |
 | `leader`         | every replica         | who leads, until when                                        |
 | `signal`         | the leader            | the published document                                       |
@@ -93,6 +95,17 @@ class Migration(msgspec.Struct, frozen=True):
     sweep: Sweep | None = None  # what is left to remove from the target once a resync has loaded everything
     routes: Routes = Routes()
     switch: Switch | None = None  # of the writers: the attempt that is under way, or the last one
+    loaded_in: int | None = None  # the generation that has the parts, where it is an older one
+
+    @property
+    def mark(self) -> str:
+        """What tells this anchoring's heartbeats from all others, also from those of another move of the table."""
+        return f"{self.generation}@{self.anchored_at:.6f}"
+
+    @property
+    def parts_generation(self) -> int:
+        """The generation of the parts that are in force."""
+        return self.generation if self.loaded_in is None else self.loaded_in
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -156,6 +169,9 @@ class ShardState(msgspec.Struct, frozen=True):
     applied_to: float = 0  # epoch seconds: creation of the newest record applied
     updated_at: float = 0
     trouble: str | None = None
+    empty_polls: int = 0  # in a row, up to now: a page with records begins anew, and so does another process
+    empty_since: float = 0  # epoch seconds of the first and the last of them
+    empty_until: float = 0
 
     @property
     def version(self) -> int:
@@ -203,12 +219,21 @@ class Proof(msgspec.Struct, frozen=True):
     archived: Tally = Tally()
     counted: Sequence[str] = ()  # the shards that were archived last, so that none is counted twice
     generation: int = 0  # of the anchoring whose stream it is about
+    proven_at: float | None = None  # when that was concluded, epoch seconds
+    probably_through: float | None = None  # as applied_through, but only likely: the stream was quiet (daemon/quiet.py)
 
     def of(self, generation: int) -> "Proof":
         """What it proves of this generation: a resync reads its stream from the begin, and old changes pass again."""
         if self.generation == generation:
             return self
-        return msgspec.structs.replace(self, generation=generation, proven_round=self.round, applied_through=None)
+        return msgspec.structs.replace(
+            self,
+            generation=generation,
+            proven_round=self.round,
+            applied_through=None,
+            proven_at=None,
+            probably_through=None,
+        )
 
 
 class Leader(msgspec.Struct, frozen=True):

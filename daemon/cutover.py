@@ -35,6 +35,9 @@ class Observation(NamedTuple):
     export: str = ""  # where the export stands that the parts are waited for from, in a sentence
     export_failed: bool = False  # it needs a person
     hazard: str | None = None  # what of the target's settings could undo the move, and what mends it
+    proof: str = "heartbeat"  # what applied_through rests on; of "quiet" it is only likely
+    proven_at: float | None = None  # when applied_through was concluded
+    unproven: str | None = None  # why applied_through, or the want of it, must not count
 
 
 class Limits(NamedTuple):
@@ -80,9 +83,7 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
         loading[0],
         _gap_free(migration),
         *loading[1:],
-        Condition(
-            "LagProven", lag is not None, "Heartbeats" if lag is not None else "NothingProven", _proof(lag, seen)
-        ),
+        _lag_proven(lag, seen),
         Condition(
             "CaughtUp",
             within,
@@ -90,6 +91,14 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
             f"proven lag is {_seconds(lag)}, the limit is {limits.max_lag_seconds:g} s",
         ),
     ]
+
+
+def _lag_proven(lag: float | None, seen: Observation) -> Condition:
+    reason = {"heartbeat": "Heartbeats", "seal": "Sealed"}.get(seen.proof, "Unproven")
+    holds = (reason if lag is not None else "NothingProven", _proof(lag, seen))
+    if seen.unproven is None and lag is None:
+        return Condition("LagProven", False, *holds)  # noqa: FBT003
+    return _unless("LagProven", seen.unproven, "Unproven", holds)
 
 
 def _proof(lag: float | None, seen: Observation) -> str:

@@ -224,6 +224,8 @@ def _tail(config: Config, basis: Basis) -> Iterator[Figure]:
     told = f"up to {calls:,.0f} read requests an hour while nothing happens, at {STREAM_PRICE}"
     source = f"{basis.shards:,} open shard(s), tail.idle_millis = {tail.idle_millis:,}; more while much is written"
     yield Figure("stream", told, source, calls, unit="requests/hour")
+    if tail.proof != "heartbeat":
+        return
     beats = basis.shards / tail.heartbeat_seconds
     told = f"{_rate(beats)} write unit(s) per second on the source"
     source = f"one small item for each open shard, every {tail.heartbeat_seconds:g} s (tail.heartbeat_seconds)"

@@ -9,7 +9,7 @@ so an only child is not trusted before its sibling has had time to show.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from daemon.control import ShardState
@@ -37,23 +37,28 @@ def coverage(
     """
     leaves = stream.leaves
     unowned = [shard.id for shard in stream.shards.values() if shard.id not in states]
-    unread = [s.id for s in stream.shards.values() if s not in leaves and not _ended(states, s.id)]
-    alone = list(_only_children(stream, sibling_seconds))
-    proven = 0
+    why = obstacle(stream, states, sibling_seconds)
+    if why is not None:
+        return Coverage(0, why, len(leaves), len(unowned))
+    rounds = {leaf.id: _round(leaf, stream.shards, states) for leaf in leaves}
+    slowest_leaf = min(rounds, key=lambda shard: rounds[shard])
+    proven = min(rounds[slowest_leaf], listed_after)
+    return Coverage(proven, _progress(proven, slowest_leaf), len(leaves), len(unowned))
+
+
+def obstacle(stream: Stream, states: Mapping[str, ShardState], sibling_seconds: float = SIBLING_SECONDS) -> str | None:
+    """Why nothing can be said of this listing, whatever its leaves have applied; None when something can."""
+    unowned = [shard.id for shard in stream.shards.values() if shard.id not in states]
     if unowned:
-        reason = f"{len(unowned)} shard(s) have no owner yet, the first being {unowned[0]}"
-    elif unread:
-        reason = f"{len(unread)} closed shard(s) are not read to their end, the first being {unread[0]}"
-    elif alone:
-        reason = f"{alone[0]} has just opened: it is not known yet whether it has a sibling"
-    elif not leaves:
-        reason = "the stream lists no shard yet"
-    else:
-        rounds = {leaf.id: _round(leaf, stream.shards, states) for leaf in leaves}
-        slowest = min(rounds, key=lambda shard: rounds[shard])
-        proven = min(rounds[slowest], listed_after)
-        reason = _progress(proven, slowest)
-    return Coverage(proven, reason, len(leaves), len(unowned))
+        return f"{len(unowned)} shard(s) have no owner yet, the first being {unowned[0]}"
+    leaves = {leaf.id for leaf in stream.leaves}
+    unread = [shard for shard in stream.shards if shard not in leaves and not states[shard].ended]
+    if unread:
+        return f"{len(unread)} closed shard(s) are not read to their end, the first being {unread[0]}"
+    alone = next(_only_children(stream, sibling_seconds), None)
+    if alone is not None:
+        return f"{alone} has just opened: it is not known yet whether it has a sibling"
+    return None if leaves else "the stream lists no shard yet"
 
 
 def _progress(proven: int, slowest: str) -> str:
@@ -70,10 +75,6 @@ def _only_children(stream: Stream, sibling_seconds: float) -> Iterator[str]:
             yield shard.id
 
 
-def _ended(states: Mapping[str, ShardState], shard: str) -> bool:
-    return shard in states and states[shard].ended
-
-
 def _lineage(shard: Shard, shards: Mapping[str, Shard]) -> Iterator[Shard]:
     yield shard
     while shard.parent is not None and shard.parent in shards:
@@ -83,7 +84,7 @@ def _lineage(shard: Shard, shards: Mapping[str, Shard]) -> Iterator[Shard]:
 
 def _round(leaf: Shard, shards: Mapping[str, Shard], states: Mapping[str, ShardState]) -> int:
     """The newest heartbeat applied in the leaf, or in an ancestor: a leaf may have opened after it."""
-    return max(states[shard.id].heartbeat_round for shard in _lineage(leaf, shards))
+    return max((states[s.id].heartbeat_round for s in _lineage(leaf, shards) if s.id in states), default=0)
 
 
 def forgotten(stream: Stream, states: Mapping[str, ShardState]) -> list[tuple[str, ShardState]]:
@@ -95,8 +96,37 @@ def forgotten(stream: Stream, states: Mapping[str, ShardState]) -> list[tuple[st
     return [(s, state) for s, state in states.items() if state.ended and s not in stream.shards and s not in waiting]
 
 
-def uncovered(stream: Stream, states: Mapping[str, ShardState]) -> tuple[list[str], int]:
-    """The reserved keys known to reach a leaf, one per leaf, and the number of leaves without one."""
-    known = [states[leaf.id].heartbeat_key for leaf in stream.leaves if leaf.id in states]
-    keys = [key for key in known if key]
-    return keys, len(stream.leaves) - len(keys)
+class Beaten(NamedTuple):
+    """Which reserved keys to write in a round."""
+
+    known: Sequence[str]  # one for each leaf that has shown which one reaches it
+    inherited: Sequence[str]  # keys of parents, which reach one of their children
+    missing: int  # leaves that neither of them may reach
+
+
+def uncovered(stream: Stream, states: Mapping[str, ShardState]) -> Beaten:
+    """The reserved keys known to reach a leaf, one per leaf, and how many leaves need others to be tried.
+
+    A shard that rolls over has one child, which its key falls into as well; of two children it falls into one.
+    """
+    keys = {leaf.id: states[leaf.id].heartbeat_key if leaf.id in states else "" for leaf in stream.leaves}
+    known = list(dict.fromkeys(key for key in keys.values() if key))
+    orphans = [leaf for leaf in stream.leaves if not keys[leaf.id]]
+    hopes = {_of_ancestor(leaf, stream.shards, states) for leaf in orphans} - {"", *known}
+    return Beaten(known, sorted(hopes), len(orphans) - len(hopes))
+
+
+def _of_ancestor(leaf: Shard, shards: Mapping[str, Shard], states: Mapping[str, ShardState]) -> str:
+    keys = (states[shard.id].heartbeat_key for shard in _lineage(leaf, shards) if shard.id in states)
+    return next((key for key in keys if key), "")
+
+
+def slowest(
+    stream: Stream, states: Mapping[str, ShardState], begun: Mapping[int, float], proven: float | None, most: int
+) -> list[tuple[str, float | None]]:
+    """The shards that are furthest behind, at most so many: (shard, every write to it before then is applied).
+
+    `begun`: when each round began that is not proven yet; `proven`: what is proven of all. Epoch seconds, or None.
+    """
+    through = {leaf.id: begun.get(_round(leaf, stream.shards, states), proven) for leaf in stream.leaves}
+    return sorted(through.items(), key=lambda one: (one[1] is not None, one[1] or 0.0, one[0]))[:most]

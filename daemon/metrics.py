@@ -56,6 +56,16 @@ GAUGES = (
         "Every write acknowledged before this instant is durable in the target. 0 while nothing is proven.",
         lambda d: _epoch(d.lag.applied_through),
     ),
+    _Gauge(
+        "moveout_lag_proof_age_seconds",
+        "Since the last proof was concluded, as of the last publication. +Inf while nothing is proven.",
+        lambda d: float("inf") if d.lag.proof_age_seconds is None else d.lag.proof_age_seconds,
+    ),
+    _Gauge(
+        "moveout_lag_is_proven",
+        "1 when moveout_lag_seconds rests on a proof, 0 when it is only likely (tail.proof: quiet, or seal before it).",
+        lambda d: float(d.lag.proof in ("heartbeat", "seal")),
+    ),
     _Gauge("moveout_epoch", "Rises with each committed change of route.", lambda d: d.epoch),
     _Gauge(
         "moveout_reads_target_percent", "So many percent of readers read the target.", lambda d: d.routes.reads_percent
@@ -79,6 +89,12 @@ GAUGES = (
         "Until the oldest record that may not be applied yet counts as trimmed (23 hours). +Inf when nothing waits.",
         lambda d: float("inf") if d.paused.trims_in_seconds is None else d.paused.trims_in_seconds,
     ),
+    _Gauge(
+        "moveout_stream_seconds_to_trim",
+        "The same as moveout_stream_trims_in_seconds.",
+        lambda d: float("inf") if d.paused.trims_in_seconds is None else d.paused.trims_in_seconds,
+    ),
+    _Gauge("moveout_unowned_shards", "The same as moveout_shards_unowned.", lambda d: d.tail.shards_unowned),
     _Gauge("moveout_shards_open", "Shards that records arrive in.", lambda d: d.tail.shards_open),
     _Gauge("moveout_shards_unowned", "Shards that nobody reads yet.", lambda d: d.tail.shards_unowned),
 )
@@ -172,7 +188,21 @@ def _tables(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
             conditions.add_metric([migration, table.table, condition.type], float(condition.status))
         for part, holds in (("backfill", table.paused.backfill), ("tail", table.paused.tail)):
             paused.add_metric([migration, table.table, part], float(holds))
-    yield from (phases, letters, conditions, paused)
+    yield from (phases, letters, conditions, paused, _slowest(migration, tables))
+
+
+def _slowest(migration: str, tables: Sequence[Document]) -> Metric:
+    """Bounded: a stream of a thousand shards tells of ten."""
+    shards = GaugeMetricFamily(
+        "moveout_shard_lag_seconds",
+        "Proven lag of the shards that are furthest behind, ten at most. +Inf while nothing is known of one.",
+        labels=["migration", "table", "shard"],
+    )
+    for table in tables:
+        for slow in table.lag.slowest:
+            seconds = float("inf") if slow.seconds is None else slow.seconds
+            shards.add_metric([migration, table.table, slow.shard], seconds)
+    return shards
 
 
 def _signals(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:

@@ -4,13 +4,15 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from daemon import dead_letter, exporting, gap, preflight
+from daemon import dead_letter, exporting, gap, preflight, prove, seal
 from daemon.app import Parts
 from daemon.control import Migration, Part, Proof, ShardState, parts_of
 from daemon.cutover import Observation
 from daemon.dead_letter import LETTERS, DeadLetter
+from daemon.gap import StreamIdentity
 from daemon.phase import Phase
-from daemon.prove import Prover, Seen
+from daemon.prove import HeartbeatsRefused, Prover, Seen
+from daemon.quiet import Watcher
 from daemon.source import shards
 from daemon.target_settings import Guard
 
@@ -38,7 +40,9 @@ class Observer:
         self._clock = known.clock
         self._guard = guard
         self.generation = migration.generation
-        self._prover: Prover | None = None
+        self._proof = known.config.tail.proof
+        self._prover: Prover | Watcher | None = None
+        self._refused: str | None = None  # why no heartbeat could be written
         self._beat_at = float("-inf")
         self._parts_seen: Mapping[str, Part] = {}
         self._parts_at = float("-inf")
@@ -55,11 +59,11 @@ class Observer:
         tails = migration.mode != "backfill"
         found = migration.gap or (self._identity(migration) if tails else None)
         # Nothing can be proven over a gap, and the stream may not be there any more.
-        seen = self._prove(migration) if tails and found is None else self._unproven()
+        seen = self._prove(migration) if tails and found is None else self._as_recorded()
         found = found or self._shards(migration, seen, now)
         self._load_parts(migration)
         self._load_letters()
-        observation = self._observation(now, seen, gap=found, settled=settled)
+        observation = self._with_seal(self._observation(now, seen, gap=found, settled=settled), migration)
         if exporting.pending(migration):
             observation = self._with_export(observation)
         return Look(observation, seen, dead_letter.counts(self._letters), self._rate(observation))
@@ -68,32 +72,59 @@ class Observer:
         if self._clock.monotonic() - self._identity_at >= IDENTITY_SECONDS:
             found = preflight.table(self._parts.config, self._parts.dynamodb)
             self._identity_gap = gap.of_identity(migration, found.stream)
+            if self._identity_gap and self._proof == "seal" and self._sealed_by_us(migration, found.stream):
+                self._identity_gap = None
             self._identity_at = self._clock.monotonic()
         return self._identity_gap
 
-    def _unproven(self) -> Seen:
+    def _sealed_by_us(self, migration: Migration, identity: StreamIdentity) -> bool:
+        return seal.accounts_for(seal.recorded(self._control), migration, identity)
+
+    def _as_recorded(self) -> Seen:
         found = self._control.get("proof", Proof)
         return Seen(found[0] if found else Proof(), {})
 
     def _prove(self, migration: Migration) -> Seen:
         if self._prover is None:
-            config = self._parts.config
-            stream = shards.describe(self._parts.streams, migration.stream_arn, self._clock)
-            self._prover = Prover(
-                self._control,
-                self._parts.dynamodb,
-                self._parts.streams,
-                config.source.table,
-                self._parts.keys,
-                stream,
-                migration.generation,
-                clock=self._clock,
-                chance=self._parts.chance,
-            )
+            self._prover = self._made(migration)
         if self._clock.monotonic() - self._beat_at >= self._parts.config.tail.heartbeat_seconds:
             self._beat_at = self._clock.monotonic()
-            self._prover.beat()
+            try:
+                self._prover.beat()
+                self._refused = None
+            except HeartbeatsRefused as error:
+                self._refused = str(error)
         return self._prover.look()
+
+    def _made(self, migration: Migration) -> Prover | Watcher:
+        known, generation = self._parts, migration.generation
+        stream = shards.describe(known.streams, migration.stream_arn, self._clock)
+        if self._proof != "heartbeat":
+            return Watcher(self._control, known.streams, stream, generation, clock=self._clock)
+        return Prover(
+            self._control,
+            known.dynamodb,
+            known.streams,
+            known.config.source.table,
+            prove.form(known, migration),
+            stream,
+            generation,
+            clock=self._clock,
+            chance=known.chance,
+        )
+
+    def _through(self, proof: Proof) -> float | None:
+        """What is proven; without heartbeats, what is likely."""
+        return proof.applied_through if self._proof == "heartbeat" else proof.probably_through
+
+    def _unproven(self) -> str | None:
+        """Why what is told of lag must not count."""
+        if self._proof == "heartbeat" or self._parts.config.ready.allow_unproven:
+            return self._refused
+        return (
+            f"tail.proof is {self._proof}: nothing is written to the source, so that all is applied is only likely. "
+            "Set ready.allow_unproven: true to let readers switch on that, or tail.proof: heartbeat to have it proven"
+        )
 
     def _shards(self, migration: Migration, seen: Seen, now: float) -> str | None:
         if seen.stream is None:
@@ -101,14 +132,14 @@ class Observer:
         missing = gap.vanished(seen.stream, seen.states)
         self._missing_since = {shard: self._missing_since.get(shard, now) for shard in missing}
         return gap.of_shards(self._missing_since, now) or gap.of_time(
-            migration, seen.stream, seen.states, seen.proof.applied_through, now
+            migration, seen.stream, seen.states, self._through(seen.proof), now
         )
 
     def _load_parts(self, migration: Migration) -> None:
         settled_down = migration.phase is Phase.REPLICATING and self._parts_seen
         pause = max(1.0, len(self._parts_seen) / RECORDS_PER_SECOND)
         if not settled_down and self._clock.monotonic() - self._parts_at >= pause:
-            records = self._control.all(parts_of(self.generation), Part)
+            records = self._control.all(parts_of(migration.parts_generation), Part)
             self._parts_seen = {name: part for name, (part, _) in records.items()}
             self._parts_at = self._clock.monotonic()
 
@@ -127,7 +158,10 @@ class Observer:
             items_total=sum(part.items for part in parts),
             items_done=sum(part.rows_read for part in parts),
             part_error=next((part.error for part in parts if part.error), None),
-            applied_through=seen.proof.applied_through,
+            applied_through=self._through(seen.proof),
+            proof="heartbeat" if self._proof == "heartbeat" else "quiet",
+            proven_at=seen.proof.proven_at,
+            unproven=self._unproven(),
             lag_reason=seen.proof.reason,
             trouble=_trouble(seen.states),
             dead_letter=dead_letter.first_open(self._letters),
@@ -139,6 +173,15 @@ class Observer:
             bytes_read=sum(part.bytes_read for part in parts),
             estimated=not all(part.counted or part.done for part in parts),
             hazard=self._guard.hazard(),
+        )
+
+    def _with_seal(self, seen: Observation, migration: Migration) -> Observation:
+        """A sealed stream that is read to its end proves what heartbeats would."""
+        state = seal.recorded(self._control) if self._proof == "seal" else None
+        if state is None or not state.zero or state.stream_arn != migration.stream_arn:
+            return seen
+        return seen._replace(
+            applied_through=state.sealed_at, proof="seal", unproven=None, lag_reason=state.message, proven_at=seen.now
         )
 
     def _with_export(self, seen: Observation) -> Observation:

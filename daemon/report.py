@@ -11,7 +11,7 @@ from daemon.completion import Completion
 from daemon.control import Control, Part
 from daemon.phase import Phase
 from daemon.progress_view import duration, short, size
-from daemon.signal.document import Backfill, Document, is_current, iso
+from daemon.signal.document import Backfill, Document, ShardLag, is_current, iso
 
 
 def stored(control: Control) -> Document | None:
@@ -126,10 +126,20 @@ def _figures(document: Document) -> Table:
 
 def _lag(document: Document) -> list[tuple[str, str]]:
     lag = document.lag
+    age = "" if lag.proof_age_seconds is None else f", {lag.proof_age_seconds:.0f} s ago"
+    by = {"heartbeat": f"proven by round {lag.round}{age}", "seal": "proven by the sealed stream"}.get(lag.proof)
+    told = by or f"not proven, only likely (tail.proof: quiet){age}"
+    slow = [f"{one.shard} {'unbounded' if one.seconds is None else f'{one.seconds:.1f} s'}" for one in _slow(document)]
     return [
-        ("lag", "unbounded" if lag.seconds is None else f"{lag.seconds:.1f} s, proven by round {lag.round}"),
+        ("lag", "unbounded" if lag.seconds is None else f"{lag.seconds:.1f} s, {told}"),
         ("applied through", lag.applied_through or "nothing proven yet"),
+        *([("slowest shard", slow[0])] if slow else []),
     ]
+
+
+def _slow(document: Document) -> list[ShardLag]:
+    """Worth a line where there are several."""
+    return document.lag.slowest if len(document.lag.slowest) > 1 else []
 
 
 def _load(backfill: Backfill) -> list[tuple[str, str]]:

@@ -172,6 +172,7 @@ def _begin(known: Parts, migration: Migration, facts: SourceFacts, load: Load) -
         backfill_version=load.anchor_version,
         anchor_version=load.anchor_version,
         generation=generation,
+        loaded_in=None,
         parts=len(load.parts),
         settled=False,
         pending=False,

@@ -161,6 +161,11 @@ class Backfill(Section):
 class Tail(Section):
     """How the stream is read."""
 
+    proof: Literal["heartbeat", "seal", "quiet"] = Field(
+        default="heartbeat",
+        description="How lag is known. quiet: nothing is written to the source, and nothing is proven. seal: as quiet, "
+        "until the writers' switch seals the stream.",
+    )
     heartbeat_seconds: float = Field(default=5, ge=0.5, le=60, description="How often lag is proven.")
     checkpoint_seconds: float = Field(default=1, ge=0.1, le=60)
     idle_millis: int = Field(default=250, ge=50, le=10_000, description="Pause after an empty page, per shard.")
@@ -216,6 +221,9 @@ class Ready(Section):
 
     max_lag_seconds: float = Field(default=10, gt=0, description="Longest proven lag that counts as caught up.")
     stable_for_seconds: float = Field(default=60, ge=0, description="For how long it must have held.")
+    allow_unproven: bool = Field(
+        default=False, description="With tail.proof quiet or seal: readers may switch on what is only likely."
+    )
 
 
 class DynamoDbItem(Section):

@@ -205,7 +205,9 @@ class Service:
 
     def _publish(self, migration: Migration, look: Look, *, changed: bool) -> None:
         proven, paused = look.seen.proof.proven_round, self._paused(migration, look)
-        progress = Progress(proven, look.items_per_second, self._tail(look), look.letters, paused)
+        progress = Progress(
+            proven, look.items_per_second, self._tail(look), look.letters, paused, slowest=look.seen.slowest
+        )
         observation, limits = look.observation, self._limits
         self.published = document(self._config.name, migration, observation, limits, progress, self.table)
         if changed or self._clock.monotonic() - self._published_at >= PUBLISH_SECONDS:
@@ -225,7 +227,7 @@ class Service:
         settings, seen, now = self._parts.settings.now(), look.seen, look.observation.now
         left = None
         if seen.stream is not None:
-            left = gap.trims_in_seconds(migration, seen.stream, seen.states, seen.proof.applied_through, now)
+            left = gap.trims_in_seconds(migration, seen.stream, seen.states, look.observation.applied_through, now)
         waits = ordered.waits(self._config, migration)
         return Paused(settings.backfill_paused, settings.tail_paused, None if left is None else round(left), waits)
 

@@ -52,7 +52,7 @@ class Watched:
         for known in self._tables:
             found = known.control.get("migration", Migration)
             if found is not None:
-                records = known.control.all(parts_of(found[0].generation), Part)
+                records = known.control.all(parts_of(found[0].parts_generation), Part)
                 tables.append(render_parts(known.config.source.table, [part for part, _ in records.values()]))
         return tables
 

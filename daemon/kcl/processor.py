@@ -17,6 +17,7 @@ from amazon_kclpy.kcl import CheckpointError
 from daemon.apply import Deliver, Keep, deliver
 from daemon.clock import SYSTEM, Clock
 from daemon.control import Conflict, Position, ShardState
+from daemon.empties import Empties
 from daemon.retry import Abandoned
 from daemon.source.stream import Event, VersionClock
 
@@ -63,7 +64,8 @@ class Claimed:
 
         Nothing that is known is taken back: who claims may be late, and a shard once read to its end stays so.
         """
-        self.state = msgspec.structs.replace(self.state, owner=owner, trouble=None, updated_at=self._clock.time())
+        fresh = msgspec.structs.replace(self.state, owner=owner, trouble=None, updated_at=self._clock.time())
+        self.state = Empties().noted(fresh)  # nobody polled for a while
         self._revision = self._put(self.state, self._revision)
 
     def save(self, state: ShardState) -> None:
@@ -92,8 +94,11 @@ class ShardProcessor:
         clock: Clock = SYSTEM,
         paused: Callable[[], bool] = lambda: False,
         wanted: Callable[[], bool] = lambda: True,
+        touch_seconds: float = TOUCH_SECONDS,
     ) -> None:
         """`paused` is asked before each batch, `wanted` while it is paused."""
+        self._touch_seconds = touch_seconds
+        self._empties = Empties()
         self._claim = claim
         self._open_sink = open_sink
         self._read = read
@@ -122,6 +127,7 @@ class ShardProcessor:
         """Apply a page; make its end durable, then checkpoint, when that is due."""
         if self._lost:
             return
+        self._empties.polled(empty=not page.records, now=self._clock.time())
         for events in self._slices(page.records):
             self._hold(page.checkpointer)
             if self._lost:
@@ -190,7 +196,7 @@ class ShardProcessor:
 
     def _checkpoint(self, checkpointer: Any, *, now: bool = False) -> None:
         last = self._last
-        due = TOUCH_SECONDS if last is None else self._checkpoint_seconds
+        due = self._touch_seconds if last is None else self._checkpoint_seconds
         if not now and self._clock.monotonic() - self._saved_at < due:
             return
         self._save()
@@ -201,6 +207,7 @@ class ShardProcessor:
         if self._last is not None:
             self._pending = self._pending.advanced(self._last, self._checkpointed)
             self._last = None
+        self._pending = self._empties.noted(self._pending)
         self._save_state(self._pending)
 
     def _save_state(self, state: ShardState) -> None:

@@ -14,11 +14,11 @@ import msgspec
 import structlog
 from amazon_kclpy.kcl import KCLProcess
 
-from daemon import log
+from daemon import empties, log
 from daemon.app import Parts, parts
 from daemon.config import Config
 from daemon.control import Conflict, Control, Migration, ShardState, shards_of
-from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
+from daemon.kcl.processor import TOUCH_SECONDS, Claimed, OrDie, ShardProcessor
 from daemon.lineage import StateMissing, inherited, resumed
 from daemon.ordered import Hold
 from daemon.retry import Retrying
@@ -89,15 +89,22 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
     made = ShardProcessor(
         claim=lambda shard, sequence: claim(known, generation, shard, sequence),
         open_sink=sink.open,
-        read=record_reader(known.keys),
+        read=record_reader(known.keys, _mark(known, generation)),
         apply=sink.apply,
         keep=lambda rejections: known.dead_letters.keep(rejections, f"shard {shard}"),
         checkpoint_seconds=known.config.tail.checkpoint_seconds,
         clock=known.clock,
         paused=lambda: known.settings.now().tail_paused or waits(),
         wanted=wanted,
+        touch_seconds=TOUCH_SECONDS if known.config.tail.proof == "heartbeat" else empties.TOUCH_SECONDS,
     )
     return made
+
+
+def _mark(known: Parts, generation: int) -> str:
+    """Of the heartbeats that count. Another generation is in force: none does, and nobody asks any more."""
+    found = known.control.get("migration", Migration)
+    return found[0].mark if found is not None and found[0].generation == generation else "of no generation in force"
 
 
 def claim(known: Parts, generation: int, shard: str, sequence: str) -> Claimed:

@@ -1,6 +1,6 @@
 """The one document that says where a migration stands: HTTP, file, `moveout status` and `moveout wait` show it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -26,13 +26,22 @@ class Ready(msgspec.Struct, frozen=True):
     writers: bool = False  # may `moveout cutover writers` begin?
 
 
+class ShardLag(msgspec.Struct, frozen=True):
+    """A shard that is behind. `seconds` is null while nothing is known of it."""
+
+    shard: str
+    seconds: float | None
+
+
 class Lag(msgspec.Struct, frozen=True):
     """Proven lag; `seconds` is null while it has no bound."""
 
     seconds: float | None
     applied_through: str | None
-    proof: str
+    proof: str  # heartbeat or seal; quiet: applied_through is only likely, nothing is proven
     round: int
+    proof_age_seconds: float | None = None  # since it was concluded; null while nothing is
+    slowest: list[ShardLag] = []  # the shards that are furthest behind, ten at most
 
 
 class Backfill(msgspec.Struct, frozen=True):
@@ -130,6 +139,7 @@ class Progress(NamedTuple):
     letters: Mapping[str, int]
     paused: Paused = Paused()
     verification: Verification | None = None
+    slowest: Sequence[tuple[str, float | None]] = ()  # shards, and what of each is applied (epoch seconds)
 
 
 def document(
@@ -153,8 +163,10 @@ def document(
         lag=Lag(
             seconds=round(lag, 3) if lag is not None else None,
             applied_through=iso(through) if through is not None else None,
-            proof="heartbeat",
+            proof=seen.proof,
             round=progress.proof_round,
+            proof_age_seconds=round(max(0.0, seen.now - seen.proven_at), 3) if seen.proven_at is not None else None,
+            slowest=[_shard_lag(shard, at, seen.now) for shard, at in progress.slowest],
         ),
         backfill=_backfill(migration, seen, progress),
         tail=progress.tail,
@@ -166,6 +178,10 @@ def document(
         switch=migration.switch,
         table=table,
     )
+
+
+def _shard_lag(shard: str, through: float | None, now: float) -> ShardLag:
+    return ShardLag(shard, None if through is None else round(max(0.0, now - through), 3))
 
 
 def _sentence(migration: Migration, conditions: list[Condition]) -> str:

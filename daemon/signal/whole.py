@@ -86,11 +86,13 @@ def _lag(tables: Sequence[Document]) -> Lag:
     """The longest; without a bound as soon as one is."""
     seconds = [table.lag.seconds for table in tables]
     through = [table.lag.applied_through for table in tables]
+    ages = [table.lag.proof_age_seconds for table in tables]
     return Lag(
         seconds=None if None in seconds else max(second for second in seconds if second is not None),
         applied_through=None if None in through else min(instant for instant in through if instant is not None),
         proof=min((table.lag.proof for table in tables), key=lambda proof: proof != "quiet"),  # the weakest
         round=min(table.lag.round for table in tables),
+        proof_age_seconds=None if None in ages else max(age for age in ages if age is not None),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from daemon.source.heartbeat import ROUND, is_heartbeat, to_text
+from daemon.source.heartbeat import MARK, ROUND, is_heartbeat, to_text
 from daemon.source.keys import key_of, key_struct
 from sinks.attributes import UnreadableItem
 from sinks.change import Change, Item, Key, KeySchema
@@ -62,8 +62,11 @@ class _Identity(msgspec.Struct, gc=False):
     principal_upper: str | None = msgspec.field(name="PrincipalId", default=None)
 
 
-def record_reader(keys: KeySchema) -> Callable[[bytes, str, VersionClock], Event]:
-    """A function (record JSON as KCL gives it, sequence number, clock) -> Event. It raises UnreadableItem."""
+def record_reader(keys: KeySchema, mark: str = "") -> Callable[[bytes, str, VersionClock], Event]:
+    """A function (record JSON as KCL gives it, sequence number, clock) -> Event. It raises UnreadableItem.
+
+    With a `mark`, heartbeats that do not bear it tell no round: they are of another move, or of another anchoring.
+    """
     detail = msgspec.defstruct(
         "Detail",
         [
@@ -94,7 +97,7 @@ def record_reader(keys: KeySchema) -> Callable[[bytes, str, VersionClock], Event
         key = to_key(found.detail.keys)
         created_at = found.detail.created_millis / 1000
         if is_heartbeat(key):
-            return Event(sequence, version, None, _heartbeat(key, found), created_at=created_at)
+            return Event(sequence, version, None, _heartbeat(key, found, mark), created_at=created_at)
         change = Change(key, version, _item(found, sequence))
         return Event(sequence, version, change, None, _expired(found), created_at)
 
@@ -122,11 +125,13 @@ def _expired(found: Any) -> bool:
     return TTL_TYPE in (who.type, who.type_upper) and TTL_PRINCIPAL in (who.principal, who.principal_upper)
 
 
-def _heartbeat(key: Key, found: Any) -> Heartbeat | None:
+def _heartbeat(key: Key, found: Any, mark: str) -> Heartbeat | None:
     if found.event == "REMOVE":
         return None
-    rounds = msgspec.json.decode(found.detail.image, type=dict[str, dict[str, Any]])
-    return Heartbeat(to_text(key.partition), int(rounds[ROUND]["N"]))
+    item = msgspec.json.decode(found.detail.image, type=dict[str, dict[str, Any]])
+    if mark and item.get(MARK) != {"S": mark}:
+        return None
+    return Heartbeat(to_text(key.partition), int(item[ROUND]["N"]))
 
 
 def typed_empties(image: bytes) -> bytes:

@@ -59,7 +59,7 @@ def test_an_empty_listing_proves_nothing():
 
 def test_a_leaf_whose_key_is_unknown_is_counted_so_that_fresh_keys_are_tried():
     states = {"root": state(ended=True), "left": state(5, key="known"), "right": state()}
-    assert uncovered(stream(ROOT, LEFT, RIGHT), states) == (["known"], 1)
+    assert uncovered(stream(ROOT, LEFT, RIGHT), states) == (["known"], [], 1)
 
 
 def test_an_only_child_is_not_trusted_before_its_sibling_has_had_time_to_show():

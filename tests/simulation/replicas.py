@@ -85,6 +85,9 @@ class SourceClient(Client):
             return described_table(self._world.source)
         return super().describe_table(TableName=TableName)
 
+    def describe_time_to_live(self, *, TableName):  # noqa: ARG002, N803
+        return {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
+
     def put_item(self, **request):
         if request["TableName"] != TABLE:
             return super().put_item(**request)

@@ -3,7 +3,7 @@ import json
 import pytest
 from fakes import record
 
-from daemon.source.heartbeat import ROUND
+from daemon.source.heartbeat import MARK, ROUND
 from daemon.source.stream import VersionClock, record_reader, typed_empties
 from sinks.attributes import UnreadableItem
 from sinks.change import Key, KeyAttribute, KeySchema
@@ -100,3 +100,13 @@ def test_a_typed_empty_map_is_left_as_the_same_bytes():
 def test_a_record_that_is_not_one_is_refused():
     with pytest.raises(UnreadableItem):
         read(b"{}", "1", VersionClock(0))
+
+
+def test_a_heartbeat_of_another_move_or_of_before_a_resync_tells_no_round():
+    read = record_reader(KEYS, "ours")
+    said = {ROUND: {"N": "12"}}
+    for mark, told in ((MARK, {"S": "ours"}), (MARK, {"S": "another's"}), ("other", {"S": "ours"})):
+        made = record(1, "INSERT", "moveout#heartbeat#00000000000000000007", {**said, mark: told})
+        found = read(made.binary_data, made.sequence_number, VersionClock(0))
+        assert found.change is None
+        assert (found.heartbeat is not None) is ((mark, told) == (MARK, {"S": "ours"}))
