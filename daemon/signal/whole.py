@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from daemon.cutover import Condition
 from daemon.phase import Phase
+from daemon.routes import Routes
 from daemon.signal.document import Backfill, DeadLetterCounts, Document, Lag, Paused, Ready, Tail, eta_seconds
 
 # The table that is least far speaks for all; one that needs a person, before all others.
@@ -41,6 +42,7 @@ def whole(migration: str, tables: Sequence[Document]) -> Document:
         dead_letters=_letters([table.dead_letters for table in tables]),
         conditions=_conditions(tables),
         paused=_paused([table.paused for table in tables]),
+        routes=_routes([table.routes for table in tables]),
         tables=tuple(tables),
     )
 
@@ -60,7 +62,15 @@ def _ready(tables: Sequence[Document]) -> Ready:
         readers=all(table.ready.readers for table in tables),
         since=max((instant for instant in since if instant), default=None) if all(since) else None,
         valid_until=min(table.ready.valid_until for table in tables),
+        writers=all(table.ready.writers for table in tables),
     )
+
+
+def _routes(each: Sequence[Routes]) -> Routes:
+    """As far as all of them are; fenced where one is."""
+    switched = all(one.writes == "target" for one in each)
+    percent, fenced = min(one.reads_percent for one in each), any(one.writes_fenced for one in each)
+    return Routes(percent, "target" if switched else "source", fenced)
 
 
 def _lag(tables: Sequence[Document]) -> Lag:
