@@ -52,7 +52,7 @@ def abort(known: Parts, told: Told, *, drop: bool) -> None:
     """All of it. Raises CheckFailed, FenceFailed, SinkError, ClientError, BotoCoreError, Conflict."""
     migration = known.control.update("migration", Migration, lambda current: aborted(current, known.clock.time()))
     told(migration.message)
-    _lift(known, migration)
+    lift(known, migration)
     _until_ended(known, told)
     _remove_heartbeats(known, migration, told)
     _drop_kcl_tables(known, migration, told)
@@ -83,8 +83,8 @@ def aborted(current: Migration | None, now: float) -> Migration:
     )
 
 
-def _lift(known: Parts, migration: Migration) -> None:
-    """The leader lifts them as well, where one is up; nobody has to be."""
+def lift(known: Parts, migration: Migration) -> None:
+    """The leader lifts them as well, where one is up; nobody has to be. Raises as Fence.lift."""
     attempt = Attempt(migration.switch.id if migration.switch else "", migration.epoch)
     for fence in known.fences() if migration.switch else ():
         fence.lift(attempt, "source")

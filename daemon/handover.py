@@ -112,7 +112,19 @@ class Handover:
     def _hold(self, attempt: Attempt) -> Work:
         for fence in self._parts.fences():
             fence.hold(attempt)
+        if self._is_over(attempt):  # somebody else has lifted them while this one was slow
+            self._lift(attempt, "source")
+            raise FenceFailed("the fence was held when the switch was undone already")
         return Work(done=True)
+
+    def _is_over(self, attempt: Attempt) -> bool:
+        found = self._parts.control.get("migration", Migration)
+        return (
+            found is None
+            or found[0].phase not in (Phase.SWITCHING, Phase.SWITCHED)
+            or found[0].switch is None
+            or (found[0].switch.id != attempt.switch or found[0].switch.step is Step.UNFENCE)
+        )
 
     def _lift(self, attempt: Attempt, writes: Side) -> Work:
         """All of them, also where one fails: each that is lifted lets somebody go on."""

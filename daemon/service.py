@@ -197,7 +197,7 @@ class Service:
             self._settling.start()
         if exporting.pending(migration):
             self._export.start()
-        if look.observation.dead_letter is not None:
+        if look.observation.dead_letter is not None and migration.phase is not Phase.SWITCHED:
             self._letters.start()
         decided = cutover.decide(migration, look.observation, self._limits)
         decided = self._handover.turn(decided, look.seen)

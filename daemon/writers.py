@@ -177,11 +177,9 @@ def _unfence(migration: Migration, sight: Sight) -> Migration:
 
 
 def _unfenced(migration: Migration, why: str, now: float) -> Migration:
-    """The flag first: it is what most writers wait for. The rest follows as the step's work."""
-    back = migration
-    if migration.routes.writes_fenced:
-        routes = msgspec.structs.replace(migration.routes, writes_fenced=False)
-        back = msgspec.structs.replace(migration, routes=routes, epoch=migration.epoch + 1)
+    """The flag first: it is what most writers wait for. The rest follows as the step's work, under its own epoch."""
+    routes = msgspec.structs.replace(migration.routes, writes_fenced=False)
+    back = msgspec.structs.replace(migration, routes=routes, epoch=migration.epoch + 1)
     message = f"the switch of the writers fails, the fence is lifted: {why}"
     return _with(_to(back, Step.UNFENCE, message, now), failed=why)
 

@@ -128,7 +128,9 @@ class ShardProcessor:
         self._checkpointed = start.sequence_number if start.sequence_number.isdigit() else None
         positions = self._record.state.positions
         self._known_to = int(positions[-1].sequence) if positions else 0
-        self._open_sink()  # waits as long as the target is away, and the shard's record says so
+        self._sink_is_open = False
+        if not self._orders().stands_still:
+            self._open()  # waits as long as the target is away, and the shard's record says so
         log.info("shard_started", shard=self._shard, after=start.sequence_number, version=self._versions.last)
 
     def process_records(self, page: Any) -> None:
@@ -145,6 +147,7 @@ class ShardProcessor:
             if detects:
                 self._detect(events, page.records)
                 continue
+            self._open()
             changes = [event.change for event in events if event.change is not None]
             applied = deliver(self._apply, changes, self._keep)
             self._pending = _after(self._pending, events, applied, len(changes) - applied)
@@ -183,6 +186,12 @@ class ShardProcessor:
             self._clock.sleep(FROZEN_LOOK_SECONDS)
             orders = self._orders()
         return orders.detect
+
+    def _open(self) -> None:
+        """Once. Not by whoever only detects: after the switch the target is the application's, and may look so."""
+        if not self._sink_is_open:
+            self._open_sink()
+            self._sink_is_open = True
 
     def _acknowledge(self, checkpointer: Any, epoch: int) -> None:
         """What was applied is durable with it, so that whoever reads on after the switch knows it from a stray."""
