@@ -23,8 +23,8 @@ from daemon.switching import Step
 
 PATIENCE_SECONDS, POLL_SECONDS = 2.0, 1.5
 WINDOW_SECONDS = 4.0  # above the sum of the two
-TIMEOUTS_SECONDS = (15.0, 40.0, 120.0)
-ATTEMPTS_MAX = 12
+TIMEOUTS_SECONDS = (15.0, 60.0, 300.0)
+ATTEMPTS_MAX = 4
 
 
 class Client:
@@ -236,7 +236,7 @@ class CutoverWorld(World):
             return
         while self.record().phase is not Phase.SWITCHED:
             self.attempts += 1
-            if self.attempts > 2 * ATTEMPTS_MAX:
+            if self.attempts > 4 * ATTEMPTS_MAX:
                 self.checks._fail(f"cannot switch: {self.record().switch}")
             self._storm(rages=False)
             self._attempt_switch(known)
