@@ -60,10 +60,8 @@ def route_readers(known: Parts, percent: int) -> str:
 
     def routed(current: Migration) -> Migration:
         before = current.routes.reads_percent
-        raises = percent > before
-        if current.phase in (Phase.SWITCHING, Phase.SWITCHED, Phase.ABORTED) or (
-            raises and current.ready_since is None
-        ):
+        unready = percent > before and current.ready_since is None
+        if unready or current.phase in (Phase.SWITCHING, Phase.SWITCHED, Phase.ABORTED):
             raise CheckFailed(f"it is {current.phase.value}, and not ready any more: {current.message}")
         if percent == before:
             return current

@@ -68,9 +68,8 @@ class Claimed:
         """
         now = self._clock.time()
         # What the owner before has acknowledged says nothing of this process.
-        self.state = msgspec.structs.replace(
-            self.state, owner=owner, trouble=None, updated_at=now, claimed_at=now, frozen_epoch=0
-        )
+        claimed = msgspec.structs.replace(self.state, owner=owner, trouble=None, updated_at=now, claimed_at=now)
+        self.state = msgspec.structs.replace(claimed, frozen_epoch=0)
         self._revision = self._put(self.state, self._revision)
 
     def save(self, state: ShardState) -> None:
