@@ -44,7 +44,7 @@ class Client:
             if self.careless or self.world.clock.now - at <= PATIENCE_SECONDS:
                 write()
             return
-        if self.world.clock.now - self.looked_at > (20.0 if self.careless else POLL_SECONDS):
+        if self.world.clock.now - self.looked_at > (60.0 if self.careless else POLL_SECONDS):
             self._look()
         if self.routes is None or self.routes.writes_fenced or chance.random() < 0.3:
             return
@@ -344,8 +344,9 @@ class CutoverWorld(World):
         if self.fence.held:
             self.checks._fail("switched, and the fence is held")
         strays, rows = self.strays(), self.checks.rows()
-        kept = {json.loads(bytes(stray.new)).get("n", {}).get("N") for stray in strays.values() if b"n" in stray.new}
-        gone = sum(bytes(stray.event.encode()) == b"REMOVE" for stray in strays.values())
+        images = [json.loads(bytes(stray.new)) or {} for stray in strays.values()]
+        kept = {image.get("n", {}).get("N") for image in images} - {None}
+        gone = sum(stray.event == "REMOVE" for stray in strays.values())
         if strays and not any(client.careless for client in self.clients):
             self.checks._fail(f"strays, and nobody was careless: {list(strays)}")
         for key in self.keys:

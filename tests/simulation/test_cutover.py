@@ -1,4 +1,4 @@
-"""Drills of the writers' switch. `pytest tests/simulation/test_cutover.py --seeds 1000` plays as many; --seed N one."""
+"""Drills of the writers' switch. `--seeds 50000` plays a thousand of them, --seed N that one."""
 
 import itertools
 
@@ -27,7 +27,7 @@ def seeds(request, share):
 @pytest.mark.timeout(3000)
 def test_an_application_that_follows_the_route_loses_nothing_whatever_crashes_at_which_step(request):
     worlds = []
-    for seed, step in zip(seeds(request, 10), itertools.cycle(STEPS), strict=False):
+    for seed, step in zip(seeds(request, 50), itertools.cycle(STEPS), strict=False):
         world = CutoverWorld(seed, crash_at=step)
         world.run()
         worlds.append((world.crashed, world.undone, bool(world.strays()), world.kind))
@@ -39,5 +39,5 @@ def test_an_application_that_follows_the_route_loses_nothing_whatever_crashes_at
 
 @pytest.mark.timeout(3000)
 def test_a_move_that_is_given_up_in_the_middle_of_it_leaves_no_fence_and_no_process(request):
-    for seed in seeds(request, 20):
+    for seed in seeds(request, 100):
         CutoverWorld(seed, give_up=True).run()
