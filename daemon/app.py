@@ -2,7 +2,7 @@
 
 import random
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daemon import aws, preflight
 from daemon.clock import SYSTEM, Clock
@@ -20,6 +20,9 @@ from sinks.custom import CustomOptions, loaded
 from sinks.dynamodb.call import Calls
 from sinks.jsonl.options import JsonlOptions
 from sinks.sink import Sink
+
+if TYPE_CHECKING:
+    from daemon.fence import Fence
 
 
 class Parts:
@@ -101,6 +104,12 @@ class Parts:
             limit=self.config.dead_letters.limit,
             now=self.clock.time,
         )
+
+    def fences(self) -> "list[Fence]":
+        """What keeps the application from writing while its writers switch, beside the published route."""
+        from daemon.fence import fences
+
+        return fences(self.config, self.dynamodb)
 
     def sink(self, *, may_create: bool = True, writers: int | None = None) -> Sink:
         """A new sink on the target, not open yet. `writers`: it is held to its share of what a backfill may write.

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon import __version__, complete_cli, schema_cli, settings_cli, wait_cli
+from daemon import __version__, abort_cli, complete_cli, schema_cli, settings_cli, wait_cli
 from daemon.config import Config
+from daemon.cutover_cli import cutover
 from daemon.exits import of_aws
 from daemon.export_cli import export
 from daemon.letters_cli import letters
@@ -37,7 +38,8 @@ app = typer.Typer(
     help="""Move a live DynamoDB table to ScyllaDB, Cassandra or another DynamoDB table.
 
     The usual order: **check** (nothing is touched), **schema** (what the target lacks), **run** (the service: backfill
-    and tail), **status** while it works, **wait** until readers may switch, **complete** after the switch. New here?
+    and tail), **status** while it works, **wait** until readers may switch, **cutover** readers, then writers,
+    **complete** afterwards; **abort** gives it up before. New here?
     **moveout demo** shows the whole move on this machine.
     """,
 )
@@ -293,6 +295,8 @@ settings_cli.register(app)
 schema_cli.register(app)
 complete_cli.register(app)
 wait_cli.register(app)
+abort_cli.register(app)
+app.add_typer(cutover, name="cutover", rich_help_panel="Commands")
 app.add_typer(letters, name="dead-letter", rich_help_panel="Commands")
 
 

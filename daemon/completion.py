@@ -29,10 +29,13 @@ def completion(control: Control) -> Completion | None:
 
 
 def refuse_if_begun(control: Control) -> None:
-    """Nothing writes into a target that has been completed: its memory of deletions is gone.
+    """Nothing writes into a target that has been completed: its memory of deletions is gone. Nor after an abort.
 
     Raises CheckFailed, ClientError, BotoCoreError.
     """
+    begun = control.get("migration", Migration)
+    if begun is not None and begun[0].phase is Phase.ABORTED:
+        raise CheckFailed(f"{begun[0].message}. A new move needs another `migration` name, and an empty target")
     found = completion(control)
     if found is not None:
         from daemon.signal.document import iso  # a worker asks too, and has no document
@@ -40,6 +43,19 @@ def refuse_if_begun(control: Control) -> None:
         raise CheckFailed(
             f"this migration was completed at {iso(found.begun_at)} (moveout complete): what it would write now could "
             "bring deleted rows back. A new move needs another `migration` name, and an empty target"
+        )
+
+
+def refuse_if_switched(control: Control) -> None:
+    """Once the writers switch, nothing old is applied by hand: it could bring back what they delete in the target.
+
+    Raises CheckFailed, ClientError, BotoCoreError.
+    """
+    found = control.get("migration", Migration)
+    if found is not None and found[0].phase in (Phase.SWITCHING, Phase.SWITCHED):
+        raise CheckFailed(
+            f"this migration is {found[0].phase.value}: {found[0].message}. Nothing of the source is applied by hand "
+            "from here on; before COMMIT `moveout cutover cancel` goes back"
         )
 
 
@@ -51,7 +67,8 @@ def too_early(known: Parts) -> str | None:
         return None  # begun: it goes on
     found = known.control.get("migration", Migration)
     migration = found[0] if found else Migration()
-    if migration.ready_since is None and migration.phase is not Phase.LOADED:
+    unready = migration.ready_since is None and migration.phase not in (Phase.LOADED, Phase.SWITCHED)
+    if unready or migration.phase is Phase.SWITCHING:
         return (
             f"it is {migration.phase.value}: {migration.message}. Wait until readers and writers have switched "
             "(moveout wait --for ready-readers tells when readers may)"

@@ -8,7 +8,20 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from daemon.sections import Backfill, Control, DeadLetters, Hook, Log, Mode, Ready, Server, Signal, Source, Tail
+from daemon.sections import (
+    Backfill,
+    Control,
+    Cutover,
+    DeadLetters,
+    Hook,
+    Log,
+    Mode,
+    Ready,
+    Server,
+    Signal,
+    Source,
+    Tail,
+)
 from sinks.cassandra.naming import table_name
 from sinks.cassandra.options import CassandraOptions
 from sinks.custom import CustomOptions
@@ -57,6 +70,7 @@ class Config(BaseSettings):
     ready: Ready = Ready()
     signal: Signal = Signal()
     hooks: tuple[Hook, ...] = ()
+    cutover: Cutover = Cutover()
     log: Log = Log()
     one_of: int = Field(default=1, exclude=True, repr=False)  # tables of the migration; set by load_all
 

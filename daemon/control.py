@@ -9,6 +9,7 @@ vanish at any instruction: nothing is kept in the daemon.
 | `g<n>/part#<n>`  | the worker of a part  | rows read, applied, rejected, skipped; done or why not       |
 | `g<n>/shard#<id>`| the shard's process   | the last positions with their versions, heartbeats, counts   |
 | `settings`       | a person, the CLI     | limits and pauses, set while it runs                         |
+| `stray#<shard>/…`| the shard's process   | a write of the source after the writers' switch, not applied |
 | `dead#<id>`      | who met the rejection | a change that the target refuses, and what became of it      |
 | `target_settings`| `schema --apply`      | the target's settings as they were before the move           |
 | `target_hazard`  | the leader            | what of the target's settings endangers the move now         |
@@ -172,6 +173,10 @@ class ShardState(msgspec.Struct, frozen=True):
     empty_polls: int = 0  # in a row, up to now: a page with records begins anew, and so does another process
     empty_since: float = 0  # epoch seconds of the first and the last of them
     empty_until: float = 0
+    quiet_since_round: int = 0  # of heartbeats; no application record came since. 0: one came after the last round
+    claimed_at: float = 0  # epoch seconds; whoever had the shard before may not know yet
+    frozen_epoch: int = 0  # its owner has said that it applies nothing more (daemon/freeze.py)
+    strays: int = 0  # application records after the writers' switch: kept, not applied (daemon/stray.py)
 
     @property
     def version(self) -> int:
@@ -193,6 +198,7 @@ class Tally(msgspec.Struct, frozen=True):
     applied: int = 0
     expired: int = 0
     ended: int = 0
+    strays: int = 0
 
     def plus(self, state: ShardState) -> "Tally":
         """With one more shard."""
@@ -201,6 +207,7 @@ class Tally(msgspec.Struct, frozen=True):
             self.applied + state.applied,
             self.expired + state.expired,
             self.ended + state.ended,
+            self.strays + state.strays,
         )
 
 

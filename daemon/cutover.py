@@ -11,6 +11,9 @@ import msgspec
 from daemon.control import Migration
 from daemon.phase import Phase
 
+# All is loaded and the stream is followed; once writers have switched, only to see who still writes at the source.
+FOLLOWING = (Phase.REPLICATING, Phase.SWITCHING, Phase.SWITCHED)
+
 
 class Observation(NamedTuple):
     """What is seen at one instant. Times in epoch seconds."""
@@ -38,6 +41,7 @@ class Observation(NamedTuple):
     proof: str = "heartbeat"  # what applied_through rests on; of "quiet" it is only likely
     proven_at: float | None = None  # when applied_through was concluded
     unproven: str | None = None  # why applied_through, or the want of it, must not count
+    strays: int = 0  # writes at the source after the writers had switched
 
 
 class Limits(NamedTuple):
@@ -58,7 +62,7 @@ class Condition(msgspec.Struct, frozen=True):
 
 def lag_seconds(migration: Migration, seen: Observation) -> float | None:
     """Proven lag; None while it has no bound: before the backfill is complete, or with nothing proven."""
-    if migration.phase is not Phase.REPLICATING or seen.applied_through is None:
+    if migration.phase not in FOLLOWING or seen.applied_through is None:
         return None
     if seen.applied_through < migration.settled_at:
         # The sweep asked the source, and left alone what has come back there: that is still to come by the stream.
@@ -78,6 +82,8 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
     ]
     if migration.mode == "backfill":
         return loading
+    if migration.phase is Phase.SWITCHED:
+        return [loading[0], _gap_free(migration), *loading[1:], _no_stray_writes(seen)]
     # Causes before their effects: the first that fails is the sentence that people read.
     return [
         loading[0],
@@ -121,6 +127,12 @@ def _target_available(seen: Observation) -> Condition:
     return _unless("TargetAvailable", seen.trouble, "Retrying", ("Writing", "the target confirms writes"))
 
 
+def _no_stray_writes(seen: Observation) -> Condition:
+    told = f"{seen.strays:,} write(s) came to the source after the switch: kept in the control table, not applied"
+    holds = ("NoneSeen", "nobody has written to the source since the writers switched")
+    return _unless("NoStrayWrites", told if seen.strays else None, "StrayWriter", holds)
+
+
 def _unless(type_: str, trouble: str | None, reason: str, holds: tuple[str, str]) -> Condition:
     """Holds while there is no trouble, whose sentence is the message then. `holds`: reason and message without."""
     return Condition(type_, True, *holds) if trouble is None else Condition(type_, False, reason, trouble)  # noqa: FBT003
@@ -137,7 +149,7 @@ def _target_safe(seen: Observation) -> Condition:
 
 
 def _backfill_complete(migration: Migration, seen: Observation) -> Condition:
-    complete = migration.phase in (Phase.REPLICATING, Phase.LOADED)
+    complete = migration.phase in (*FOLLOWING, Phase.LOADED)
     if migration.pending and migration.phase is Phase.ANCHORED:
         reason = "ExportFailed" if seen.export_failed else "ExportPending"
         return Condition("BackfillComplete", status=False, reason=reason, message=seen.export)
@@ -165,11 +177,24 @@ def to_be_settled(migration: Migration, seen: Observation) -> bool:
 
 def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration:
     """The next state. What changed is told by its `message`."""
+    if migration.phase is Phase.ABORTED:
+        return migration
     if migration.gap is not None or seen.gap is not None:
-        return _resync(msgspec.structs.replace(migration, gap=migration.gap or seen.gap))
+        gapped = msgspec.structs.replace(migration, gap=migration.gap or seen.gap)
+        # Before COMMIT the fence is lifted first (daemon/writers.py); behind it nothing of the source is applied.
+        return gapped if migration.phase in (Phase.SWITCHING, Phase.SWITCHED) else _resync(gapped)
     if seen.settled and not migration.settled:
         swept_at = seen.now if migration.sweep is not None else 0.0
         migration = msgspec.structs.replace(migration, settled=True, settled_at=swept_at)
+    if migration.phase is Phase.REPLICATING:
+        return _readiness(migration, seen, limits)
+    if migration.phase is Phase.SWITCHING:
+        # Its sentences are of the switch.
+        return msgspec.structs.replace(_readiness(migration, seen, limits), message=migration.message)
+    return _loading(migration, seen)
+
+
+def _loading(migration: Migration, seen: Observation) -> Migration:
     if migration.phase is Phase.ANCHORED and migration.pending:
         return _to(migration, Phase.ANCHORED, _pending(seen))
     if migration.phase is Phase.ANCHORED and migration.mode == "tail" and not (migration.parts or migration.sweep):
@@ -185,8 +210,6 @@ def decide(migration: Migration, seen: Observation, limits: Limits) -> Migration
             message = f"all {seen.items_total:,} items are loaded; nothing that is written from now on will be"
             return _to(migration, Phase.LOADED, message)
         return _to(migration, Phase.REPLICATING, f"all {seen.items_total:,} items are loaded; catching up")
-    if migration.phase is Phase.REPLICATING:
-        return _readiness(migration, seen, limits)
     return migration
 
 

@@ -13,6 +13,7 @@ def told(error: Exception) -> tuple[int, str] | None:
     from daemon.config import ConfigurationError
     from daemon.control import Conflict
     from daemon.dead_letter import NoSuchLetter, TooManyDeadLetters
+    from daemon.fence import FenceFailed
     from daemon.java.compile import NotCompiled
     from daemon.java.jars import JarsUnavailable
     from daemon.java.jre import JavaMissing
@@ -28,7 +29,7 @@ def told(error: Exception) -> tuple[int, str] | None:
         return EXIT_REFUSED, str(error)
     if isinstance(error, BackfillIncomplete | SinkError | BoxUnavailable | TooManyDeadLetters):
         return EXIT_REFUSED, str(error)
-    if isinstance(error, NoSuchLetter | NotHealed):
+    if isinstance(error, NoSuchLetter | NotHealed | FenceFailed):
         return EXIT_REFUSED, str(error)
     if isinstance(error, ConfigurationError | ListenFailed | UnusableSetting):
         return EXIT_USAGE, str(error)

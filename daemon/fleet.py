@@ -27,6 +27,7 @@ from daemon.signal.whole import whole
 log = structlog.get_logger()
 
 TURN_SECONDS = 0.5
+SWITCHING_TURN_SECONDS = 0.1
 # `moveout wait` polls every second, other clients more rarely.
 LAST_WORDS_SECONDS = 5.0
 
@@ -77,7 +78,7 @@ class Fleet:
             log.info("service_started", listen=self._config.server.listen, pid=os.getpid(), tables=len(self.tables))
             try:
                 self._prepare()
-                while not (self._finished() or self._stop.wait(TURN_SECONDS)):
+                while not (self._finished() or self._stop.wait(self._pause_seconds())):
                     self.turn()
                 self._stop.wait(self._last_words())
             finally:
@@ -85,6 +86,11 @@ class Fleet:
                     table.end()
                 log.info("service_stopped")
         self._refuse_open_letters()
+
+    def _pause_seconds(self) -> float:
+        """Shorter while writers wait behind their fence."""
+        switching = any(table.phase is Phase.SWITCHING for table in self.tables)
+        return SWITCHING_TURN_SECONDS if switching else TURN_SECONDS
 
     def _prepare(self) -> None:
         """What must be there before anything is touched: of all tables, before the first is anchored."""

@@ -96,7 +96,7 @@ def retry_letters(
 ) -> None:
     """Apply refused changes again, after the target was changed. Exit code 3 when one is refused again."""
     from daemon import ordered
-    from daemon.completion import refuse_if_begun
+    from daemon.completion import refuse_if_begun, refuse_if_switched
     from daemon.preflight import CheckFailed
 
     known = _known(config, table)
@@ -104,6 +104,7 @@ def retry_letters(
 
     def act() -> None:
         refuse_if_begun(known.control)
+        refuse_if_switched(known.control)
         if ordered.is_ordered(known.config):
             raise CheckFailed(ordered.no_retry())
         sink = known.sink(may_create=False)

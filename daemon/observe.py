@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from daemon import dead_letter, exporting, gap, preflight, prove, seal
+from daemon import cutover, dead_letter, exporting, gap, preflight, prove, seal
 from daemon.app import Parts
 from daemon.control import Migration, Part, Proof, ShardState, parts_of
 from daemon.cutover import Observation
@@ -20,6 +20,7 @@ from daemon.target_settings import Guard
 RECORDS_PER_SECOND = 500
 IDENTITY_SECONDS = 15.0
 RATE_WINDOW_SECONDS = 15.0
+SWITCHING_BEAT_SECONDS = 1.0
 
 
 class Look(NamedTuple):
@@ -56,7 +57,7 @@ class Observer:
     def look(self, migration: Migration, *, settled: bool) -> Look:
         """Everything as it is now. `settled`: what must follow the load has been done."""
         now = self._clock.time()
-        tails = migration.mode != "backfill"
+        tails = migration.mode != "backfill" and migration.phase is not Phase.ABORTED
         found = migration.gap or (self._identity(migration) if tails else None)
         # Nothing can be proven over a gap, and the stream may not be there any more.
         seen = self._prove(migration) if tails and found is None else self._as_recorded()
@@ -87,7 +88,10 @@ class Observer:
     def _prove(self, migration: Migration) -> Seen:
         if self._prover is None:
             self._prover = self._made(migration)
-        if self._clock.monotonic() - self._beat_at >= self._parts.config.tail.heartbeat_seconds:
+        pause = self._parts.config.tail.heartbeat_seconds
+        if migration.phase is Phase.SWITCHING:
+            pause = min(pause, SWITCHING_BEAT_SECONDS)  # the writers wait for it
+        if self._clock.monotonic() - self._beat_at >= pause:
             self._beat_at = self._clock.monotonic()
             try:
                 self._prover.beat()
@@ -136,7 +140,7 @@ class Observer:
         )
 
     def _load_parts(self, migration: Migration) -> None:
-        settled_down = migration.phase is Phase.REPLICATING and self._parts_seen
+        settled_down = migration.phase in cutover.FOLLOWING and self._parts_seen
         pause = max(1.0, len(self._parts_seen) / RECORDS_PER_SECOND)
         if not settled_down and self._clock.monotonic() - self._parts_at >= pause:
             records = self._control.all(parts_of(migration.parts_generation), Part)
@@ -173,6 +177,7 @@ class Observer:
             bytes_read=sum(part.bytes_read for part in parts),
             estimated=not all(part.counted or part.done for part in parts),
             hazard=self._guard.hazard(),
+            strays=seen.proof.archived.strays + sum(state.strays for state in seen.states.values()),
         )
 
     def _with_seal(self, seen: Observation, migration: Migration) -> Observation:

@@ -15,7 +15,7 @@ from sinks.dynamodb.options import DynamoDbOptions
 
 # The stream holds 24 hours (AWS developer guide, "DynamoDB Streams"); daemon/gap.py takes it for lost an hour earlier.
 HELD_HOURS_MAX = 23
-_LOADED = (Phase.REPLICATING, Phase.LOADED)
+_LOADED = (Phase.REPLICATING, Phase.SWITCHING, Phase.SWITCHED, Phase.LOADED)
 
 
 class Hold:

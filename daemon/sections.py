@@ -319,6 +319,47 @@ class Hook(Section):
         return self
 
 
+class LockWebhook(Section):
+    """Somebody who stops the writers, and answers when what they had begun is done. See daemon/fence/webhook.py."""
+
+    url: str = Field(pattern=r"^https?://", description="POST: hold, then lift with the side that writers are to use.")
+    timeout_seconds: float = Field(default=10, gt=0, le=12, description="Of one request. No answer: the switch fails.")
+    secret_env: str | None = Field(default=None, description="Environment variable with the key of the HMAC signature.")
+
+
+class ResourcePolicy(Section):
+    """A Deny on the source table for everyone else. From AWS's documentation, not run against AWS."""
+
+    except_role_arns: list[RoleArn] = Field(
+        min_length=1, description="Who may still write: moveout's role on the source, for its heartbeats."
+    )
+
+
+class Fence(Section):
+    """What keeps the application from writing while its writers switch. At least one."""
+
+    flag: bool = Field(default=True, description="The application follows the published route: writes_fenced.")
+    webhook: LockWebhook | None = None
+    resource_policy: ResourcePolicy | None = None
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> "Fence":
+        if not (self.flag or self.webhook or self.resource_policy):
+            raise ValueError("nothing would stop the writers: set flag: true, webhook or resource_policy")
+        return self
+
+
+class Cutover(Section):
+    """The switch of the writers."""
+
+    window_seconds: float = Field(default=3, ge=0.1, le=300, description="For so long the fence must be seen to hold.")
+    timeout_seconds: float = Field(default=30, gt=0, le=3600, description="Not committed by then: back, as it was.")
+    clock_margin_seconds: float = Field(
+        default=1, ge=0, le=600, description="By which the target's clocks, and the writers', may be wrong."
+    )
+    fence: Fence = Fence()
+
+
 class Log(Section):
     """How the service logs."""
 

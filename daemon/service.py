@@ -11,6 +11,7 @@ from daemon import anchor, beside, completion, cutover, exporting, gap, ordered
 from daemon.app import Parts
 from daemon.control import Conflict, Control, Migration
 from daemon.cutover import Limits
+from daemon.handover import Handover
 from daemon.kcl.jvm import EXIT_GAP, EXIT_MEANING
 from daemon.kcl.start import worker_id
 from daemon.leader import Leadership
@@ -63,6 +64,8 @@ class Service:
         self._export = processes.beside("export", lambda: exporting.advance(known), exporting.poll_seconds(known))
         self._guard = Guard(known)
         self._guarding = processes.beside("target-settings", self._guard.look, LOOK_SECONDS)
+        self._handover = Handover(known, processes)
+        self._epoch: int | None = None
         self._begin_generation(Migration())
 
     def _begin_generation(self, migration: Migration) -> None:
@@ -131,6 +134,7 @@ class Service:
         try:
             migration, revision = self._control.get("migration", Migration) or (Migration(), 0)
             self.phase = migration.phase
+            self._tell_routes(migration)
             if migration.generation != self._generation:
                 self._renew(migration)
             self._keep_processes(migration)
@@ -157,7 +161,7 @@ class Service:
     def _keep_processes(self, migration: Migration) -> None:
         if self._kcl.exit_code == EXIT_GAP and migration.gap is None:
             self._tell_gap()
-        if migration.phase is Phase.NEEDS_RESYNC:
+        if migration.phase in (Phase.NEEDS_RESYNC, Phase.ABORTED):
             self._end_processes()
             return
         if migration.mode != "backfill":
@@ -165,6 +169,13 @@ class Service:
         if migration.phase is Phase.BACKFILLING and self._leading and self._may_load(self):
             for worker in self._workers:
                 worker.tick()
+
+    def _tell_routes(self, migration: Migration) -> None:
+        """Whoever has changed them, the log has it: a command writes into the record only."""
+        if self._epoch is not None and migration.epoch != self._epoch:
+            told = msgspec.structs.asdict(migration.routes)
+            log.info("routes", epoch=migration.epoch, why=migration.message, **told)
+        self._epoch = migration.epoch
 
     def _tell_gap(self) -> None:
         """This replica's KCL has met a gap: whoever leads must know."""
@@ -179,15 +190,17 @@ class Service:
     def _lead(self, migration: Migration, revision: int) -> None:
         if self._observer is None:
             self._observer = Observer(self._parts, migration, self._guard)
-        self._guarding.start()
+        if migration.phase is not Phase.ABORTED:
+            self._guarding.start()
         look = self._observer.look(migration, settled=self._settling.done)
         if cutover.to_be_settled(migration, look.observation):
             self._settling.start()
         if exporting.pending(migration):
             self._export.start()
-        if look.observation.dead_letter is not None:
+        if look.observation.dead_letter is not None and migration.phase is not Phase.SWITCHED:
             self._letters.start()
         decided = cutover.decide(migration, look.observation, self._limits)
+        decided = self._handover.turn(decided, look.seen)
         if decided != migration:
             self._save(decided, revision)
         self._observed_at = look.observation.now
@@ -258,7 +271,7 @@ class Service:
         if self._clock.time() - self._observed_at > STALE_SECONDS:
             return f"nothing was observed for {STALE_SECONDS:g} s"
         published = self.published
-        if published is not None and published.phase is Phase.NEEDS_RESYNC:
+        if published is not None and published.phase in (Phase.NEEDS_RESYNC, Phase.ABORTED):
             return published.message
         if self._config.tails and not self._kcl.running:
             return f"the KCL is not running: {EXIT_MEANING.get(self._kcl.exit_code, 'it starts')}"

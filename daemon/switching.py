@@ -39,3 +39,7 @@ class Switch(msgspec.Struct, frozen=True):
     fenced_at: float | None = None
     opened_at: float | None = None
     failed: str | None = None
+    waits_for: str = ""  # what keeps this step from being done, without figures that move
+    quiet_round: int = 0  # no application record came since this round of heartbeats
+    frozen_epoch: int = 0  # what every shard's process has to acknowledge; of the last FREEZE
+    target_stream: str = ""  # where a way back would begin: the target's own stream, where it has one

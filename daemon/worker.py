@@ -196,6 +196,8 @@ def in_force(known: Parts, migration: Migration) -> Callable[[], None]:
         if known.clock.monotonic() - looked_at < LOOK_SECONDS:
             return
         found = known.control.get("migration", Migration)
+        if found is not None and found[0].phase in (Phase.SWITCHING, Phase.SWITCHED, Phase.ABORTED):
+            raise Abandoned(f"the migration is {found[0].phase.value}: no row is loaded any more")
         if found is not None and found[0].generation != migration.generation:
             raise Abandoned(
                 f"a resync has begun generation {found[0].generation}, this worker loads {migration.generation}: "

@@ -10,7 +10,7 @@ Errors, by what the engine does about them:
 What the target can never store is no error but a Rejection: that one change; the rest flows.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -117,4 +117,31 @@ class BulkLoad(Protocol):
         """Remove the rows that `load` brought back; how many. Nothing may be called ready before it.
 
         Raises SinkUnavailable; safe to repeat.
+        """
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """Optional: its nodes order writes by their clocks, so the application's must lie above all that was applied."""
+
+    def clocks(self) -> Sequence[int]:
+        """What each node's clock says, microseconds since 1970. Needs `open`. Raises SinkUnavailable."""
+
+
+@runtime_checkable
+class Followable(Protocol):
+    """Optional: the target has a stream of its own, where a way back would begin."""
+
+    def stream(self) -> str:
+        """Its name, "" where it is not enabled. Needs `open`. Raises SinkUnavailable."""
+
+
+@runtime_checkable
+class Droppable(Protocol):
+    """Optional: the target can be removed, with all that was made beside it, when the move is given up."""
+
+    def drop(self, told: Callable[[str], None]) -> None:
+        """Remove it; `told` hears of each table. Safe to repeat. Needs no `open`.
+
+        Raises SinkMisconfigured, SinkUnavailable.
         """

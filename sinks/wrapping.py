@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sinks.provision import Completable, Described, Guarded, Provisioned
-from sinks.sink import BulkLoad, Readable, Scannable
+from sinks.sink import BulkLoad, Clocked, Droppable, Followable, Readable, Scannable
 
 Method = Callable[..., Any]
+OF_THE_SWITCH: tuple[type, ...] = (Clocked, Followable, Droppable)
 OPTIONAL: tuple[type, ...] = (Readable, Scannable, BulkLoad, Described, Provisioned, Guarded, Completable)
 
 
@@ -26,6 +27,6 @@ def lend(wrapper: object, inner: object, **around: Callable[[Method], Method]) -
 
 
 def _offered(sink: object) -> Iterator[tuple[str, Method]]:
-    for protocol in OPTIONAL:
+    for protocol in (*OPTIONAL, *OF_THE_SWITCH):
         if isinstance(sink, protocol):
             yield from ((name, getattr(sink, name)) for name in vars(protocol) if not name.startswith("_"))

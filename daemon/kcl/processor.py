@@ -18,8 +18,10 @@ from daemon.apply import Deliver, Keep, deliver
 from daemon.clock import SYSTEM, Clock
 from daemon.control import Conflict, Position, ShardState
 from daemon.empties import Empties
+from daemon.freeze import GO_ON, Orders
 from daemon.retry import Abandoned
-from daemon.source.stream import Event, VersionClock
+from daemon.source.stream import Event, VersionClock, is_application
+from daemon.stray import KeepStray, no_strays
 
 log = structlog.get_logger()
 
@@ -27,6 +29,7 @@ log = structlog.get_logger()
 TOUCH_SECONDS = 10.0
 CHECKPOINT_ATTEMPTS = 8
 PAUSE_LOOK_SECONDS = 1.0
+FROZEN_LOOK_SECONDS = 0.25
 SLICE_BYTES = 1 << 20
 RETRIED = ("ThrottlingException", "KinesisClientLibDependencyException")
 
@@ -64,8 +67,10 @@ class Claimed:
 
         Nothing that is known is taken back: who claims may be late, and a shard once read to its end stays so.
         """
-        fresh = msgspec.structs.replace(self.state, owner=owner, trouble=None, updated_at=self._clock.time())
-        self.state = Empties().noted(fresh)  # nobody polled for a while
+        now = self._clock.time()
+        # What the owner before has acknowledged says nothing of this process.
+        fresh = msgspec.structs.replace(self.state, owner=owner, trouble=None, updated_at=now, claimed_at=now)
+        self.state = Empties().noted(msgspec.structs.replace(fresh, frozen_epoch=0))  # nobody polled for a while
         self._revision = self._put(self.state, self._revision)
 
     def save(self, state: ShardState) -> None:
@@ -95,8 +100,10 @@ class ShardProcessor:
         paused: Callable[[], bool] = lambda: False,
         wanted: Callable[[], bool] = lambda: True,
         touch_seconds: float = TOUCH_SECONDS,
+        orders: Callable[[], Orders] = lambda: GO_ON,
+        keep_stray: KeepStray = no_strays,
     ) -> None:
-        """`paused` is asked before each batch, `wanted` while it is paused."""
+        """`paused` and `orders` are asked before each batch, `wanted` while it waits."""
         self._touch_seconds = touch_seconds
         self._empties = Empties()
         self._claim = claim
@@ -108,6 +115,8 @@ class ShardProcessor:
         self._clock = clock
         self._paused = paused
         self._wanted = wanted
+        self._orders = orders
+        self._keep_stray = keep_stray
         self._lost = False
         self._saved_at = 0.0
 
@@ -120,7 +129,11 @@ class ShardProcessor:
         self._versions = VersionClock(self._record.version)
         # At most where the KCL is: other processes may have come further.
         self._checkpointed = start.sequence_number if start.sequence_number.isdigit() else None
-        self._open_sink()  # waits as long as the target is away, and the shard's record says so
+        positions = self._record.state.positions
+        self._known_to = int(positions[-1].sequence) if positions else 0
+        self._sink_is_open = False
+        if not self._orders().stands_still:
+            self._open()  # waits as long as the target is away, and the shard's record says so
         log.info("shard_started", shard=self._shard, after=start.sequence_number, version=self._versions.last)
 
     def process_records(self, page: Any) -> None:
@@ -128,10 +141,17 @@ class ShardProcessor:
         if self._lost:
             return
         self._empties.polled(empty=not page.records, now=self._clock.time())
+        if not page.records:
+            self._obey(page.checkpointer)  # also an idle shard has to say that it stands still
         for events in self._slices(page.records):
             self._hold(page.checkpointer)
+            detects = self._obey(page.checkpointer, waits=True)
             if self._lost:
                 return
+            if detects:
+                self._detect(events, page.records)
+                continue
+            self._open()
             changes = [event.change for event in events if event.change is not None]
             applied = deliver(self._apply, changes, self._keep)
             self._pending = _after(self._pending, events, applied, len(changes) - applied)
@@ -153,6 +173,51 @@ class ShardProcessor:
                 raise Abandoned("the KCL has ended while the tail was paused; what was not applied is read again")
             self._clock.sleep(PAUSE_LOOK_SECONDS)
         log.info("shard_resumed", shard=self._shard)
+
+    def _obey(self, checkpointer: Any, *, waits: bool = False) -> bool:
+        """What the switch of the writers asks for; True when nothing is to be applied any more, only detected.
+
+        What stands still says so durably first, and does nothing until it is told otherwise. Raises Abandoned.
+        """
+        orders = self._orders()
+        while orders.hold:
+            if orders.acknowledge and orders.acknowledge != self._record.state.frozen_epoch:
+                self._acknowledge(checkpointer, orders.acknowledge)
+            if self._lost or not waits:
+                return False
+            if not self._wanted():
+                raise Abandoned("the KCL has ended while the shard stood still; what was not applied is read again")
+            self._clock.sleep(FROZEN_LOOK_SECONDS)
+            orders = self._orders()
+        return orders.detect
+
+    def _open(self) -> None:
+        """Once. Not by whoever only detects: after the switch the target is the application's, and may look so."""
+        if not self._sink_is_open:
+            self._open_sink()
+            self._sink_is_open = True
+
+    def _acknowledge(self, checkpointer: Any, epoch: int) -> None:
+        """What was applied is durable with it, so that whoever reads on after the switch knows it from a stray."""
+        last = self._last
+        self._pending = msgspec.structs.replace(self._pending, frozen_epoch=epoch)
+        self._save()
+        log.info("shard_frozen", shard=self._shard, epoch=epoch)
+        if last is not None:
+            self._to_kcl(checkpointer, last.sequence)
+
+    def _detect(self, events: list[Event], records: Iterable[Any]) -> None:
+        """After the switch: what the application still writes here is kept, and never applied."""
+        raw = {record.sequence_number: record for record in records}
+        # A replay: applied before the switch, or kept already.
+        news = [event for event in events if is_application(event) and int(event.sequence) > self._known_to]
+        for event in news:
+            self._keep_stray(self._shard, event, raw[event.sequence].binary_data)
+        if news:
+            log.warning("stray_writes", shard=self._shard, count=len(news))
+        kept = msgspec.structs.replace(self._pending, strays=self._pending.strays + len(news))
+        self._pending = _after(kept, events, 0, 0)
+        self._last = Position(events[-1].sequence, events[-1].version)
 
     def _slices(self, records: Iterable[Any]) -> Iterator[list[Event]]:
         """The page in slices of about SLICE_BYTES: a thousand items of 400 KB must not be decoded at once."""
@@ -247,7 +312,24 @@ def _after(state: ShardState, events: list[Event], applied: int, rejected: int) 
         expired=state.expired + sum(event.expired for event in events),
         heartbeat_round=latest.round if latest is not None and newer else state.heartbeat_round,
         heartbeat_key=latest.key if latest is not None and newer else state.heartbeat_key,
+        quiet_since_round=_quiet(state, events),
     )
+
+
+def _quiet(state: ShardState, events: list[Event]) -> int:
+    """The oldest round since which no application record came; 0 when one came after the newest.
+
+    A second heartbeat of a round that was seen before the record proves nothing of the time since that round began.
+    """
+    since, newest = state.quiet_since_round, state.heartbeat_round
+    for event in events:
+        if event.heartbeat is not None:
+            if event.heartbeat.round > newest:
+                newest = event.heartbeat.round
+                since = since or newest
+        elif is_application(event):
+            since = 0
+    return since
 
 
 class OrDie:

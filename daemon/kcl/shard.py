@@ -8,16 +8,19 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 from amazon_kclpy.kcl import KCLProcess
 
-from daemon import empties, log
+from daemon import empties, log, stray
 from daemon.app import Parts, parts
+from daemon.completion import refuse_if_begun
 from daemon.config import Config
 from daemon.control import Conflict, Control, Migration, ShardState, shards_of
+from daemon.freeze import Freeze
 from daemon.kcl.processor import TOUCH_SECONDS, Claimed, OrDie, ShardProcessor
 from daemon.lineage import StateMissing, inherited, resumed
 from daemon.ordered import Hold
@@ -84,8 +87,13 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         # The JVM may be gone while the target is away: then nobody waits for this batch any more.
         return os.getppid() == parent
 
-    waits = Hold(known, generation)
-    sink = Retrying(known.sink(), on_trouble=trouble, wanted=wanted, sleep=known.clock.sleep)
+    waits, orders = Hold(known, generation), Freeze(known, generation)
+
+    def may_apply() -> bool:
+        # Whoever waits for its target through a switch of the writers must not write behind it.
+        return wanted() and not orders().stands_still
+
+    sink = Retrying(known.sink(), on_trouble=trouble, wanted=may_apply, sleep=known.clock.sleep)
     made = ShardProcessor(
         claim=lambda shard, sequence: claim(known, generation, shard, sequence),
         open_sink=sink.open,
@@ -97,6 +105,8 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         paused=lambda: known.settings.now().tail_paused or waits(),
         wanted=wanted,
         touch_seconds=TOUCH_SECONDS if known.config.tail.proof == "heartbeat" else empties.TOUCH_SECONDS,
+        orders=orders,
+        keep_stray=partial(stray.keep, known),
     )
     return made
 
@@ -109,6 +119,7 @@ def _mark(known: Parts, generation: int) -> str:
 
 def claim(known: Parts, generation: int, shard: str, sequence: str) -> Claimed:
     """The shard's state as of the KCL's checkpoint, durably ours. Raises StateMissing."""
+    refuse_if_begun(known.control)  # an aborted one too: nothing may be written, and no table made
     record = shards_of(generation) + shard
     # The token makes every claim another owner: a process id alone comes again, in the same pod even soon.
     owner = f"{os.uname().nodename}/{os.getpid()}/{secrets.token_hex(4)}"

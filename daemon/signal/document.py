@@ -15,6 +15,7 @@ from daemon.switching import Switch
 
 # `ready` is only as good as its source is alive.
 VALID_SECONDS = 30.0
+ALL_READERS = 100  # percent
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -159,6 +160,7 @@ def document(
             readers=migration.ready_since is not None,
             since=iso(migration.ready_since) if migration.ready_since is not None else None,
             valid_until=iso(seen.now + VALID_SECONDS),
+            writers=may_switch_writers(migration),
         ),
         lag=Lag(
             seconds=round(lag, 3) if lag is not None else None,
@@ -184,9 +186,19 @@ def _shard_lag(shard: str, through: float | None, now: float) -> ShardLag:
     return ShardLag(shard, None if through is None else round(max(0.0, now - through), 3))
 
 
+def may_switch_writers(migration: Migration) -> bool:
+    """All readers read the target, and what they read there is current."""
+    ready = migration.phase is Phase.REPLICATING and migration.ready_since is not None
+    return ready and migration.routes.reads_percent == ALL_READERS
+
+
 def _sentence(migration: Migration, conditions: list[Condition]) -> str:
     """Why it is where it is: the decision's sentence, or what is waited for now, with today's figures."""
     failed = next((condition for condition in conditions if not condition.status), None)
+    if migration.phase is Phase.SWITCHED and failed is not None:
+        return f"{migration.message}; {failed.type} does not hold: {failed.message}"
+    if migration.phase is Phase.SWITCHING and migration.switch is not None and migration.switch.waits_for:
+        return f"{migration.message}; waiting for: {migration.switch.waits_for}"
     waits = migration.phase is Phase.REPLICATING or (migration.pending and migration.phase is Phase.ANCHORED)
     if not waits or failed is None:
         return migration.message

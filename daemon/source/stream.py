@@ -49,6 +49,11 @@ class Event(NamedTuple):
     created_at: float = 0.0  # epoch seconds, whole
 
 
+def is_application(event: Event) -> bool:
+    """Whether the application wrote it: no heartbeat of ours, and no deletion by TTL, which is DynamoDB's own."""
+    return event.heartbeat is None and event.change is not None and not event.expired
+
+
 # Who deletes what has expired (API reference of DynamoDB Streams, "Record", userIdentity).
 TTL_TYPE, TTL_PRINCIPAL = "Service", "dynamodb.amazonaws.com"
 

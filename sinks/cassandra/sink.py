@@ -41,6 +41,8 @@ from sinks.sink import Rejection, SinkError, SinkMisconfigured, SinkUnavailable,
 
 PAGE_ROWS = 5000
 RECONNECT_SECONDS = 2.0
+# In milliseconds. The function has this name in Cassandra up to 5 and in ScyllaDB.
+CLOCK = "SELECT toUnixTimestamp(now()) AS at FROM system.local"
 
 
 def sent_by(session: Session, statements: Sequence[str], options: CassandraOptions) -> Transport:
@@ -161,6 +163,25 @@ class CassandraSink:
             state = page.paging_state
             if state is None:
                 return
+
+    def clocks(self) -> Sequence[int]:
+        """As Clocked: of every node of the data centre that is up; a node's clock counts milliseconds."""
+        session = self._active()
+        hosts = [host for host in session.hosts if host.is_up and host.datacenter == self._options.local_datacenter]
+        try:
+            return [int(session.execute(CLOCK, host=host).one()[0]) * 1000 for host in hosts]
+        except Exception as error:
+            raise as_sink_error(error) from error
+
+    def drop(self, told: Callable[[str], None]) -> None:
+        """As Droppable: the table, not its keyspace."""
+        with self._asked():
+            statement = f"DROP TABLE IF EXISTS {schema.qualified(self._options)}"
+            try:
+                self._active().execute(statement)
+            except Exception as error:
+                raise as_sink_error(error) from error
+            told(statement)
 
     def ddl(self, source: SourceTable) -> Sequence[SchemaStep]:
         """As Described: needs no cluster."""

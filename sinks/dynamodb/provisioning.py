@@ -29,3 +29,10 @@ class Provisioning:
         from sinks.dynamodb import clone
 
         clone.apply_steps(self._options, steps, told)
+
+    def drop(self, told: Callable[[str], None]) -> None:
+        """Delete the table, and the one of tombstones: as Droppable says."""
+        from sinks.dynamodb import drop
+
+        beside = [] if self._options.mode == "ordered" else [self._options.tombstones]
+        drop.drop_tables(self._options, [self._options.table, *beside], told)

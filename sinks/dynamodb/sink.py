@@ -120,6 +120,11 @@ class DynamoDbSink:
         for page in self._pages({"TableName": self._options.table, "ConsistentRead": True, **wanted}):
             yield [(key_of(self._keys, item), int(item[names["#v"]]["N"])) for item in page if names["#v"] in item]
 
+    def stream(self) -> str:
+        """As Followable: the ARN of the table's stream."""
+        described = self._guarded(lambda asked: self._call("DescribeTable", asked), {"TableName": self._options.table})
+        return str(described["Table"].get("LatestStreamArn", ""))
+
     def complete(self, told: Callable[[str], None]) -> None:
         """Take the hidden attribute off and delete the tombstones: as Completable says."""
         from sinks.dynamodb import complete

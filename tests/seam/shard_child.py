@@ -14,6 +14,7 @@ from amazon_kclpy.kcl import KCLProcess
 from fakes import MemoryControl, no_letters
 
 from daemon.control import ShardState
+from daemon.freeze import DETECT, GO_ON, Orders
 from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
 from daemon.kcl.shard import _protocol_out
 from daemon.source.stream import record_reader
@@ -38,11 +39,30 @@ class Sink(MemorySink):
         return super().apply(changes)
 
 
+def orders():
+    """What the test has written beside us."""
+    told = FOLDER / "orders"
+    return {"": GO_ON, "freeze": Orders(hold=True, acknowledge=7), "detect": DETECT}[
+        told.read_text() if told.exists() else ""
+    ]
+
+
+def keep_stray(shard, event, _json):
+    did("stray", sequence=event.sequence, shard=shard)
+
+
 def claim(shard, _):
     control = MemoryControl()
 
     def put(state, revision):
-        did("durable", positions=[p.sequence for p in state.positions], ended=state.ended, trouble=state.trouble)
+        did(
+            "durable",
+            positions=[p.sequence for p in state.positions],
+            ended=state.ended,
+            trouble=state.trouble,
+            frozen=state.frozen_epoch,
+            strays=state.strays,
+        )
         return control.put(shard, state, revision)
 
     claimed = Claimed(ShardState(anchor=0), 0, put, version=0)
@@ -61,6 +81,8 @@ def main():
         apply=Sink().apply,
         keep=no_letters,
         checkpoint_seconds=0,
+        orders=orders,
+        keep_stray=keep_stray,
     )
     guarded = processor if FAULT == "sink-raises" and sys.argv[3:] == ["without-or-die"] else OrDie(processor)
     KCLProcess(guarded, sys.stdin, protocol, sys.stderr).run()

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -90,6 +91,9 @@ def java(tmp_path):
     for made in started:
         with made.process as process:
             process.kill()
+
+
+BEAT = {"moveout:round": {"N": "4"}}
 
 
 def write(number, key="a"):
@@ -193,3 +197,32 @@ def test_an_empty_page_is_no_reason_to_checkpoint(java):
     kcl.begin()
     kcl.page()
     assert kcl.checkpoints == []
+
+
+def test_a_frozen_shard_says_so_durably_and_applies_nothing_until_it_is_told_to_go_on(java, tmp_path):
+    kcl = java()
+    kcl.begin()
+    kcl.page(write(1))
+    (tmp_path / "orders").write_text("freeze")
+    kcl.page()  # an idle shard has to say so as well, and is not held up
+    assert kcl.steps()[-1]["frozen"] == 7
+    held = threading.Thread(target=lambda: kcl.page(write(2)))
+    held.start()
+    held.join(1.0)
+    assert held.is_alive()
+    assert [step["keys"] for step in kcl.steps() if step["step"] == "applied"] == [["a"]]
+    (tmp_path / "orders").write_text("")
+    held.join(20)
+    assert [step["keys"] for step in kcl.steps() if step["step"] == "applied"] == [["a"], ["a"]]
+
+
+def test_after_the_switch_a_write_of_the_source_is_kept_and_never_applied(java, tmp_path):
+    kcl = java()
+    (tmp_path / "orders").write_text("detect")
+    kcl.begin()
+    expired = {"userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"}}
+    kcl.page(write(1), record(2, "REMOVE", "b", **expired), record(3, "MODIFY", "moveout#heartbeat#1", BEAT))
+    steps = [step for step in kcl.steps() if step["step"] != "durable"]
+    assert [(step["step"], step["sequence"]) for step in steps] == [("stray", f"{1:021d}")]
+    assert kcl.steps()[-1]["strays"] == 1
+    assert kcl.checkpoints == [f"{3:021d}"]

@@ -9,6 +9,7 @@ I4  generation, phase within it, and epoch only move forward
 import json
 
 from daemon.control import Migration
+from daemon.cutover import FOLLOWING
 from daemon.phase import Phase
 from daemon.source.heartbeat import PREFIX
 
@@ -54,7 +55,20 @@ class Checks:
             keep(rejections)
             serving.durable.update(rejection.change for rejection in rejections)
 
+        detect, keep_stray = inner._detect, inner._keep_stray
+
+        def keeping_stray(shard, event, body):
+            keep_stray(shard, event, body)
+            serving.durable.add(event.change)
+
+        def detecting(events, records):
+            detect(events, records)
+            # What it passes over, a process before it had made durable: applied, or kept as a stray.
+            serving.durable.update(event.change for event in events if int(event.sequence) <= inner._known_to)
+            serving.durable.update(event.change for event in events if event.expired)
+
         inner._read, inner._apply, inner._keep = reading, applying, keeping
+        inner._detect, inner._keep_stray = detecting, keeping_stray
 
     def checkpoint(self, serving, sequence):
         """The KCL is about to remember this position; None is the shard's end."""
@@ -84,7 +98,8 @@ class Checks:
         if document.ready.readers and document.dead_letters.open:
             self._fail("I3: ready, with dead letters open")
         self._moves_forward(service)
-        if service._leading and document.lag.seconds is not None:
+        # Once the writers have switched the source is only watched, and the target has newer writes of their own.
+        if service._leading and document.lag.seconds is not None and document.phase is not Phase.SWITCHED:
             self._applied_through(document)
 
     def _moves_forward(self, service):
@@ -93,9 +108,11 @@ class Checks:
             return
         migration = found[0]
         now = (migration.generation, ORDER.index(migration.phase), migration.epoch)
-        if now[:2] < self.forward[:2] or now[2] < self.forward[2]:
+        # A switch that was undone before COMMIT goes on replicating.
+        undone = self.forward[1] == ORDER.index(Phase.SWITCHING) and migration.phase is Phase.REPLICATING
+        if (now[:2] < self.forward[:2] and not undone) or now[2] < self.forward[2]:
             self._fail(f"I4: from {self.forward} back to {now}")
-        if migration.ready_since is not None and migration.phase is not Phase.REPLICATING:
+        if migration.ready_since is not None and migration.phase not in FOLLOWING:
             self._fail(f"I4: ready in phase {migration.phase}")
         self.forward = now
 

@@ -20,6 +20,7 @@ from simulation.faults import Fault, Unsupported
 
 from sinks.cassandra.cells import UNSET
 from sinks.cassandra.errors import as_sink_error
+from sinks.cassandra.sink import CLOCK
 from sinks.change import Key
 
 KEYSPACE = "moved"
@@ -161,6 +162,7 @@ class Session:
 
     def __init__(self, store, faults):
         self._store, self._faults = store, faults
+        self.hosts = [SimpleNamespace(is_up=True, datacenter="here", skew=skew) for skew in store.skews]
 
     def prepare(self, text):
         self._outage("prepare", None)
@@ -168,7 +170,10 @@ class Session:
         _check_names(self._store, statement)
         return Prepared(statement)
 
-    def execute(self, statement, paging_state=None):
+    def execute(self, statement, paging_state=None, host=None):
+        if statement == CLOCK:
+            self._outage("select", None)
+            return SimpleNamespace(one=lambda: (int((self._store.now() + host.skew) * 1000),))
         if isinstance(statement, BoundStatement):
             return self._select(_bound(self._store, statement.prepared_statement.statement, statement.values))
         if isinstance(statement, SimpleStatement):

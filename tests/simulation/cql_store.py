@@ -61,6 +61,7 @@ class CqlStore:
         self.tombstone_gc = tombstone_gc
         self.now = now
         self.schema = None
+        self.skews = (0.0,)  # of the nodes' clocks against `now`, in seconds
         self.rows = {}
         self.late = []
 

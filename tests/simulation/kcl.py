@@ -38,7 +38,7 @@ class Serving:
 
     def __init__(self, jvm, shard, lease):
         self.jvm, self.shard, self.lease = jvm, shard, lease
-        self.ended = False
+        self.ended = self.busy = False
         self.inner = processor(jvm.known, jvm.generation, shard)
         jvm.world.watch(self)
         self.inner.initialize(SimpleNamespace(shard_id=shard, sequence_number=lease.checkpoint))
@@ -62,6 +62,13 @@ class Serving:
 
     def poll(self, now):
         """One page, perhaps empty although there is more, perhaps the last one together with the end."""
+        self.busy = True  # it may stand still in there, while the other shards of this JVM go on
+        try:
+            self._poll(now)
+        finally:
+            self.busy = False
+
+    def _poll(self, now):
         shard = self.jvm.shards().get(self.shard)
         # Whoever begins at the horizon is never told that something was there before.
         if shard is None or (self.after and shard.trimmed > self.after):

@@ -150,6 +150,9 @@ class SimParts(Parts):
     def calls(self):
         return ScanCalls(self._world)
 
+    def fences(self):
+        return self._world.fences()
+
     def sink(self, *, may_create=True, writers=None):  # noqa: ARG002  as Parts has it
         world = self._world
         return world.sink_kind(

@@ -103,6 +103,9 @@ class World:
 
     # what the engine's surroundings ask
 
+    def fences(self):
+        return []
+
     def next_pid(self):
         self.pids += 1
         return self.pids

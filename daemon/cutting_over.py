@@ -1,0 +1,161 @@
+"""What the commands of the switch ask and write. Each change is one compare-and-set on the migration record."""
+
+import secrets
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from daemon import writers
+from daemon.app import Parts
+from daemon.control import Migration
+from daemon.phase import Phase
+from daemon.preflight import CheckFailed
+from daemon.routes import Routes
+from daemon.signal.document import ALL_READERS, Document, is_current, iso, may_switch_writers
+from daemon.switching import Step
+
+
+class Followed(NamedTuple):
+    """How far a switch is. `seconds_left`: until it is undone by itself, 0 behind COMMIT and while it is undone."""
+
+    lines: list[str]
+    message: str
+    done: bool
+    committed: bool
+    seconds_left: float
+
+
+def _migration(known: Parts) -> Migration:
+    found = known.control.get("migration", Migration)
+    return found[0] if found else Migration()
+
+
+def not_ready(known: Parts, migration: Migration) -> list[str]:
+    """What is missing for `ready`, by the published document; the record alone may be of a service that is gone."""
+    found = known.control.get("signal", Document)
+    if found is None:
+        return ["nothing is published yet: start `moveout run`"]
+    published = found[0]
+    if not is_current(published, known.clock.time()):
+        return [f"the service is silent since {published.published_at}: is `moveout run` up?"]
+    failed = [f"{one.type}: {one.message}" for one in published.conditions if not one.status]
+    if failed:
+        return failed
+    if not published.ready.readers or migration.ready_since is None:
+        return [f"it is {migration.phase.value}, and not ready yet: {published.message}"]
+    return []
+
+
+def readers_refused(known: Parts, percent: int) -> list[str]:
+    """Why so many readers may not be routed to the target now; empty when they may. Raises ClientError, …"""
+    migration = _migration(known)
+    if migration.phase in (Phase.SWITCHING, Phase.SWITCHED, Phase.ABORTED):
+        return [f"it is {migration.phase.value}, readers stay where they are: {migration.message}"]
+    return not_ready(known, migration) if percent > migration.routes.reads_percent else []
+
+
+def route_readers(known: Parts, percent: int) -> str:
+    """Do it; the sentence. Raises CheckFailed when it has become impossible, ClientError, BotoCoreError, Conflict."""
+
+    def routed(current: Migration) -> Migration:
+        before = current.routes.reads_percent
+        unready = percent > before and current.ready_since is None
+        if unready or current.phase in (Phase.SWITCHING, Phase.SWITCHED, Phase.ABORTED):
+            raise CheckFailed(f"it is {current.phase.value}, and not ready any more: {current.message}")
+        if percent == before:
+            return current
+        routes = msgspec.structs.replace(current.routes, reads_percent=percent)
+        message = f"{percent} % of the readers are routed to the target, {before} % were"
+        return msgspec.structs.replace(current, routes=routes, epoch=current.epoch + 1, message=message)
+
+    changed = _changed(known, routed)
+    return f"{changed.message} (epoch {changed.epoch})"
+
+
+def writers_refused(known: Parts) -> list[str]:
+    """Why the writers may not switch now; empty when they may. Raises ClientError, BotoCoreError."""
+    migration = _migration(known)
+    if migration.phase is not Phase.REPLICATING:
+        return [f"it is {migration.phase.value}: {migration.message}"]
+    missing = not_ready(known, migration)
+    if migration.routes.reads_percent != ALL_READERS:
+        missing.append(
+            f"{migration.routes.reads_percent} % of the readers read the target: first `moveout cutover readers "
+            f"--percent {ALL_READERS}`"
+        )
+    return missing
+
+
+def plan(known: Parts, timeout_seconds: float | None) -> list[str]:
+    """What `writers` would do, for people."""
+    asked = known.config.cutover
+    ways = {
+        "the published route (writes_fenced)": asked.fence.flag,
+        f"the lock webhook {asked.fence.webhook.url if asked.fence.webhook else ''}": asked.fence.webhook,
+        "a Deny in the source table's resource policy": asked.fence.resource_policy,
+    }
+    fences = [name for name, configured in ways.items() if configured]
+    return [
+        f"{Step.FENCE.value}: by {', '.join(fences)}",
+        f"{Step.DRAIN.value}: two rounds of heartbeats, {asked.window_seconds:g} s apart, with no write in between",
+        f"{Step.VERIFY.value}: what a late worker has left is removed, then the final check",
+        f"{Step.CLOCK.value}: the target's clocks are {asked.clock_margin_seconds:g} s past the newest version",
+        f"{Step.FREEZE.value}: every shard's process says that it applies nothing more",
+        f"{Step.COMMIT.value}: writes go to the target. There is no way back behind it (--no-reverse)",
+        f"not committed within {timeout_seconds or asked.timeout_seconds:g} s: all of it is undone",
+        "ready for it; nothing was changed",
+    ]
+
+
+def request_writers(known: Parts, timeout_seconds: float | None) -> None:
+    """Write the request; the leader drives it. Raises CheckFailed, ClientError, BotoCoreError, Conflict."""
+    id_, now = secrets.token_hex(4), known.clock.time()
+    seconds = timeout_seconds or known.config.cutover.timeout_seconds
+
+    def asked(current: Migration) -> Migration:
+        if not may_switch_writers(current):
+            raise CheckFailed(f"it is {current.phase.value}, and not ready any more: {current.message}")
+        return writers.requested(current, id_, now, seconds)
+
+    _changed(known, asked)
+
+
+def cancel_writers(known: Parts) -> str:
+    """Ask for the way back; the sentence. Raises CheckFailed, ClientError, BotoCoreError, Conflict."""
+
+    def back(current: Migration) -> Migration:
+        if current.phase is not Phase.SWITCHING:
+            committed = ": it is committed, and there is no way back" if current.phase is Phase.SWITCHED else ""
+            raise CheckFailed(f"no switch of writers is under way, it is {current.phase.value}{committed}")
+        return writers.cancelled(current, "cancelled by a person", known.clock.time())
+
+    return _changed(known, back).message
+
+
+def followed(known: Parts) -> Followed:
+    """The switch as it is now. Raises ClientError, BotoCoreError."""
+    migration = _migration(known)
+    switch = migration.switch
+    if switch is None:
+        return Followed([], migration.message, done=True, committed=False, seconds_left=0)
+    lines = [f"{iso(entry.at)} {entry.step.value}: {entry.message}" for entry in switch.journal]
+    committed = migration.phase is Phase.SWITCHED
+    undecided = migration.phase is Phase.SWITCHING and switch.step is not Step.UNFENCE
+    waits = f"; waiting for: {switch.waits_for}" if switch.waits_for else ""
+    return Followed(
+        lines,
+        migration.message + waits,
+        done=switch.step is Step.DONE or migration.phase not in (Phase.SWITCHING, Phase.SWITCHED),
+        committed=committed,
+        seconds_left=max(0.0, switch.deadline - known.clock.time()) if undecided else 0.0,
+    )
+
+
+def back_at_source(routes: Routes) -> Routes:
+    """Where everybody was before the move."""
+    return msgspec.structs.replace(routes, reads_percent=0, writes="source", writes_fenced=False)
+
+
+def _changed(known: Parts, change: Callable[[Migration], Migration]) -> Migration:
+    return known.control.update("migration", Migration, lambda current: change(current or Migration()))

@@ -1,0 +1,112 @@
+"""The switch of the writers: bugs that would lose a write, or leave the fence up."""
+
+from mutants.mutant import Mutant
+
+FREEZE, WRITERS = "tests/unit/test_freeze.py", "tests/property/test_writers.py"
+
+FENCE = (
+    Mutant(
+        "a claim keeps what the owner before has acknowledged",
+        "a process that never stood still is taken for frozen, and writes behind COMMIT",
+        "daemon/kcl/processor.py",
+        "msgspec.structs.replace(claimed, frozen_epoch=0)",
+        "claimed",
+        FREEZE,
+    ),
+    Mutant(
+        "an acknowledgement goes before what was applied is durable",
+        "what was applied before the switch is taken for a stray by whoever reads on",
+        "daemon/kcl/processor.py",
+        "        self._pending = msgspec.structs.replace(self._pending, frozen_epoch=epoch)\n        self._save()",
+        "        self._save_state(msgspec.structs.replace(self._record.state, frozen_epoch=epoch))",
+        FREEZE,
+    ),
+    Mutant(
+        "a shard that is cut off goes on as it was told last",
+        "it writes behind a COMMIT that it cannot see",
+        "daemon/freeze.py",
+        "            return WAIT, SWITCHING_LOOK_SECONDS",
+        "            return self._orders, SWITCHING_LOOK_SECONDS",
+        FREEZE,
+    ),
+    Mutant(
+        "a second heartbeat of a known round counts as a new one",
+        "a write after the fence lies between two heartbeats of one round, and is not seen",
+        "daemon/kcl/processor.py",
+        "            if event.heartbeat.round > newest:",
+        "            if event.heartbeat.round >= newest:",
+        FREEZE,
+    ),
+    Mutant(
+        "a replay after the switch is a stray",
+        "an alarm for every restart",
+        "daemon/kcl/processor.py",
+        "is_application(event) and int(event.sequence) > self._known_to",
+        "is_application(event)",
+        FREEZE,
+    ),
+    Mutant(
+        "whoever only detects opens the target",
+        "the target holds the application's own items by then, and is refused: nobody watches the source any more",
+        "daemon/kcl/processor.py",
+        "        if not self._orders().stands_still:\n            self._open()",
+        "        self._open()",
+        FREEZE,
+    ),
+    Mutant(
+        "each freeze has the same epoch",
+        "an acknowledgement of before a leak counts again, while the process applies",
+        "daemon/writers.py",
+        "    frozen = msgspec.structs.replace(migration, epoch=migration.epoch + 1)\n",
+        "    frozen = migration\n",
+        WRITERS,
+    ),
+    Mutant(
+        "a leak behind the proof is passed over",
+        "a write is applied late, and may be missing",
+        "daemon/writers.py",
+        "    if sight.leak is not None:\n        return _leaked(migration, sight)\n    waits =",
+        "    waits =",
+        WRITERS,
+    ),
+    Mutant(
+        "the flag stays up when the switch is undone",
+        "the application never writes again",
+        "daemon/writers.py",
+        "    routes = msgspec.structs.replace(migration.routes, writes_fenced=False)\n    back =",
+        "    routes = migration.routes\n    back =",
+        WRITERS,
+    ),
+    Mutant(
+        "one round of heartbeats proves the fence",
+        "a writer who pauses for a moment is taken for stopped",
+        "daemon/writers.py",
+        "last <= first or begun[last] - begun[first] < window_seconds",
+        "last < first",
+        WRITERS,
+    ),
+    Mutant(
+        "the newest clock of the target decides",
+        "writes at a node that is behind lose to what was moved",
+        "daemon/writers.py",
+        "    if min(clocks) > newest",
+        "    if max(clocks) > newest",
+        WRITERS,
+    ),
+    Mutant(
+        "readers may be routed although ready has fallen meanwhile",
+        "they read what is stale",
+        "daemon/cutting_over.py",
+        "unready = percent > before and current.ready_since is None",
+        "unready = False",
+        "tests/unit/test_cutting_over.py",
+    ),
+    Mutant(
+        "the deny of others is taken off with ours",
+        "whoever they kept out may write",
+        "daemon/fence/resource_policy.py",
+        'if statement.get("Sid") != SID',
+        'if statement.get("Effect") != "Deny" and False',
+        "tests/unit/test_fence.py",
+    ),
+)

@@ -1,0 +1,173 @@
+"""What the commands of the switch refuse, write and tell."""
+
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from fakes import MemoryControl
+from typer.testing import CliRunner
+
+from daemon import cutting_over
+from daemon.abort import aborted, refused
+from daemon.cli import app
+from daemon.completion import refuse_if_begun, refuse_if_switched, too_early
+from daemon.config import Config
+from daemon.control import Migration
+from daemon.cutover import Limits, Observation
+from daemon.phase import Phase
+from daemon.preflight import CheckFailed
+from daemon.routes import Routes
+from daemon.signal.document import Document, Progress, Tail, document
+from daemon.switching import Step
+from sinks.memory import MemorySink
+
+NOW = 1_700_000_000.0
+READY = Migration(phase=Phase.REPLICATING, settled=True, ready_since=NOW - 60, caught_up_since=NOW - 99, epoch=3)
+ALL_READ = msgspec.structs.replace(READY, routes=Routes(100))
+CONFIG = Config(
+    migration="orders",
+    source={"table": "orders", "region": "r"},
+    backfill={"manifest": "s3://b/AWSDynamoDB/01/manifest-summary.json"},
+    target={"kind": "dynamodb", "table": "moved", "region": "r"},
+)
+
+
+class Known:
+    def __init__(self, migration=READY, at=NOW, lag=1.0):
+        self.control, self.config = MemoryControl(), CONFIG
+        self.clock = SimpleNamespace(time=lambda: NOW)
+        self.sink = lambda **_: MemorySink()
+        self.control.put("migration", migration, 0)
+        zeros = dict.fromkeys(Tail.__struct_fields__, 0)
+        letters = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
+        seen = Observation(at, 0, 0, 0, 0, None, at - lag, "", None)
+        told = document("orders", migration, seen, Limits(9, 9), Progress(1, 0.0, Tail(**zeros), letters))
+        self.control.update("signal", Document, lambda _: told)
+
+    @property
+    def migration(self):
+        return self.control.get("migration", Migration)[0]
+
+
+def test_readers_are_routed_by_percent_each_change_raising_the_epoch_and_saying_so():
+    known = Known()
+    assert cutting_over.readers_refused(known, 25) == []
+    assert "25 % of the readers" in cutting_over.route_readers(known, 25)
+    assert (known.migration.routes.reads_percent, known.migration.epoch) == (25, 4)
+    cutting_over.route_readers(known, 25)
+    assert known.migration.epoch == 4  # nothing changed
+
+
+@pytest.mark.parametrize(
+    ("known", "missing"),
+    [
+        (Known(lag=99.0), "CaughtUp"),
+        (Known(at=NOW - 31), "silent since"),
+        (Known(Migration(phase=Phase.REPLICATING)), "not ready"),
+        (Known(Migration(phase=Phase.BACKFILLING)), "BackfillComplete"),
+    ],
+    ids=["behind", "silent", "not stable yet", "loading"],
+)
+def test_more_readers_need_what_ready_needs_and_are_told_what_is_missing(known, missing):
+    assert missing in " ".join(cutting_over.readers_refused(known, 1))
+
+
+def test_readers_go_back_at_any_time_also_when_nothing_is_ready():
+    known = Known(msgspec.structs.replace(ALL_READ, ready_since=None), at=NOW - 999)
+    assert cutting_over.readers_refused(known, 0) == []
+    cutting_over.route_readers(known, 0)
+    assert known.migration.routes.reads_percent == 0
+
+
+def test_ready_that_fell_between_the_look_and_the_write_routes_nobody():
+    known = Known()
+    known.control.update("migration", Migration, lambda now: msgspec.structs.replace(now, ready_since=None))
+    with pytest.raises(CheckFailed, match="not ready any more"):
+        cutting_over.route_readers(known, 5)
+
+
+def test_writers_wait_for_all_readers():
+    assert "backfilling" in cutting_over.writers_refused(Known(Migration(phase=Phase.BACKFILLING)))[0]
+    assert "CaughtUp" in cutting_over.writers_refused(Known(ALL_READ, lag=99.0))[0]
+    assert "first `moveout cutover readers --percent 100`" in cutting_over.writers_refused(Known())[0]
+    assert cutting_over.writers_refused(Known(ALL_READ)) == []
+
+
+def switching():
+    known = Known(ALL_READ)
+    cutting_over.request_writers(known, 12.0)
+    return known
+
+
+def test_a_request_is_a_record_with_a_deadline_that_is_written_once():
+    known = switching()
+    asked = known.migration
+    assert (asked.phase, asked.switch.step, asked.switch.deadline) == (Phase.SWITCHING, Step.FENCE, NOW + 12)
+    assert asked.routes == ALL_READ.routes  # the leader changes them
+    with pytest.raises(CheckFailed):
+        cutting_over.request_writers(known, 12.0)
+    assert "switching-writers" in cutting_over.readers_refused(known, 0)[0]
+    assert not cutting_over.followed(known).done
+
+
+def test_it_can_be_cancelled_before_commit_and_not_behind_it():
+    known = switching()
+    cutting_over.cancel_writers(known)
+    assert known.migration.switch.step is Step.UNFENCE
+    known.control.update("migration", Migration, lambda _: msgspec.structs.replace(ALL_READ, phase=Phase.SWITCHED))
+    with pytest.raises(CheckFailed, match="no way back"):
+        cutting_over.cancel_writers(known)
+
+
+def test_an_abort_brings_everybody_back_and_keeps_every_process_out():
+    known = switching()
+    given_up = aborted(known.migration, NOW)
+    assert (given_up.phase, given_up.routes, given_up.switch.step) == (Phase.ABORTED, Routes(), Step.UNFENCE)
+    assert given_up.epoch > known.migration.epoch
+    assert aborted(given_up, NOW + 9) == given_up
+    known.control.update("migration", Migration, lambda _: given_up)
+    with pytest.raises(CheckFailed, match="aborted"):
+        refuse_if_begun(known.control)
+
+
+def test_behind_commit_nothing_is_aborted_and_nothing_old_applied_by_hand_but_it_can_be_completed():
+    switched = msgspec.structs.replace(ALL_READ, phase=Phase.SWITCHED, ready_since=None)
+    known = Known(switched, at=NOW - 31)
+    assert "no way back" in refused(known, None)
+    with pytest.raises(CheckFailed):
+        aborted(switched, NOW)
+    with pytest.raises(CheckFailed):
+        refuse_if_switched(known.control)
+    assert too_early(known) is None
+    assert too_early(Known(switching().migration, at=NOW - 31)) is not None
+
+
+def test_only_a_target_that_is_named_again_is_dropped():
+    known = Known()
+    assert "cannot be dropped" in refused(known, "moved")
+    known.sink = lambda **_: SimpleNamespace(drop=lambda _: None)
+    assert "is not the target" in refused(known, "orders")
+    assert refused(known, "moved") is None
+
+
+CONFIG_FILE = """
+migration: orders
+source: {table: orders, region: r}
+backfill: {manifest: "s3://b/AWSDynamoDB/01/manifest-summary.json"}
+target: {kind: dynamodb, table: moved, region: r}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["abort"], "--keep-target or --drop-target"),
+        (["abort", "--drop-target", "--yes"], "--name TARGET"),
+        (["cutover", "readers", "--percent", "101"], "100"),
+    ],
+)
+def test_what_is_not_said_clearly_is_refused_before_anything_is_asked(tmp_path, arguments, said):
+    (tmp_path / "m.yaml").write_text(CONFIG_FILE)
+    found = CliRunner().invoke(app, [*arguments, "--config", str(tmp_path / "m.yaml")])
+    assert found.exit_code == 2
+    assert said in found.output
