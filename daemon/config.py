@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from daemon.sections import Backfill, Control, DeadLetters, Log, Mode, Ready, Server, Signal, Source, Tail
+from daemon.sections import Backfill, Control, DeadLetters, Log, Mode, Ready, Server, Signal, Source, Tail, Verify
 from sinks.cassandra.naming import table_name
 from sinks.cassandra.options import CassandraOptions
 from sinks.custom import CustomOptions
@@ -56,6 +56,7 @@ class Config(BaseSettings):
     server: Server = Server()
     ready: Ready = Ready()
     signal: Signal = Signal()
+    verify: Verify = Verify()
     log: Log = Log()
     one_of: int = Field(default=1, exclude=True, repr=False)  # tables of the migration; set by load_all
 

@@ -17,6 +17,7 @@ vanish at any instruction: nothing is kept in the daemon.
 | `export`         | the leader, a person  | the export that is waited for (`daemon/exporting.py`)        |
 | `leader`         | every replica         | who leads, until when                                        |
 | `signal`         | the leader            | the published document                                       |
+| `verify#watch`   | who verifies, repairs | the keys that shards watch now (`daemon/verify/watching.py`) |
 
 Each anchoring, the first and those of `moveout resync`, reserves a generation: its parts and shards have names of
 their own, so that nothing of an attempt that crashed, or of before a gap, can be taken for new.
@@ -155,6 +156,10 @@ class ShardState(msgspec.Struct, frozen=True):
     applied_to: float = 0  # epoch seconds: creation of the newest record applied
     updated_at: float = 0
     trouble: str | None = None
+    preimages: int = 0  # events whose old image was held against the target's row, and those that found another row
+    preimages_wrong: int = 0
+    watch: str = ""  # the watch that this state tells of, and the hashes of its keys that an event has come of since
+    touched: Sequence[int] = ()
 
     @property
     def version(self) -> int:

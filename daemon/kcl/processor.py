@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from daemon.clock import SYSTEM, Clock
 from daemon.control import Conflict, Position, ShardState
 from daemon.retry import Abandoned
 from daemon.source.stream import Event, VersionClock
+from daemon.verify.watching import NOT_WATCHED, Watches
 
 log = structlog.get_logger()
 
@@ -32,6 +33,8 @@ RETRIED = ("ThrottlingException", "KinesisClientLibDependencyException")
 ReadRecord = Callable[[bytes, str, VersionClock], Event]
 # (shard id, the KCL's checkpoint) -> the shard's state, claimed for this process.
 Claim = Callable[[str, str], "Claimed"]
+# (state, a batch that is about to be applied) -> the state with what was found: daemon/verify/preimage.py.
+Assertion = Callable[[ShardState, Sequence[Event]], ShardState]
 
 
 class ShardLost(Exception):
@@ -92,8 +95,13 @@ class ShardProcessor:
         clock: Clock = SYSTEM,
         paused: Callable[[], bool] = lambda: False,
         wanted: Callable[[], bool] = lambda: True,
+        watch: Watches = NOT_WATCHED,
+        assertion: Assertion | None = None,
     ) -> None:
-        """`paused` is asked before each batch, `wanted` while it is paused."""
+        """`paused` is asked before each batch, `wanted` while it is paused.
+
+        `assertion` sees each batch before it is applied.
+        """
         self._claim = claim
         self._open_sink = open_sink
         self._read = read
@@ -103,6 +111,8 @@ class ShardProcessor:
         self._clock = clock
         self._paused = paused
         self._wanted = wanted
+        self._watch = watch
+        self._assertion = assertion
         self._lost = False
         self._saved_at = 0.0
 
@@ -110,7 +120,8 @@ class ShardProcessor:
         """Find the version to go on from, durably, before anything is applied."""
         self._shard = start.shard_id
         self._record = self._claim(start.shard_id, start.sequence_number)
-        self._pending = self._record.state  # what will be durable next; its positions are those that are
+        # What will be durable next; its positions are those that are.
+        self._pending = self._watch.resumed(self._record.state)
         self._last: Position | None = None  # of the last event applied, not durable yet
         self._versions = VersionClock(self._record.version)
         # At most where the KCL is: other processes may have come further.
@@ -126,11 +137,17 @@ class ShardProcessor:
             self._hold(page.checkpointer)
             if self._lost:
                 return
+            self._pending = self._watch.looked(self._pending)
+            if self._assertion is not None:
+                self._pending = self._assertion(self._pending, events)
             changes = [event.change for event in events if event.change is not None]
             applied = deliver(self._apply, changes, self._keep)
-            self._pending = _after(self._pending, events, applied, len(changes) - applied)
+            # One step with the position: daemon/verify/watching.py rests on it.
+            self._pending = self._watch.touched(_after(self._pending, events, applied, len(changes) - applied), events)
             self._last = Position(events[-1].sequence, events[-1].version)
-        self._checkpoint(page.checkpointer)
+        self._pending = self._watch.looked(self._pending)
+        # Somebody waits for a watch to be acknowledged, also by an idle shard.
+        self._checkpoint(page.checkpointer, now=self._pending.watch != self._record.state.watch)
 
     def _hold(self, checkpointer: Any) -> None:
         """While a person has paused the tail. The KCL keeps the lease; what was applied is durable before the wait.

@@ -20,10 +20,14 @@ from daemon.config import Config
 from daemon.control import Conflict, Control, Migration, ShardState, shards_of
 from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
 from daemon.lineage import StateMissing, inherited, resumed
-from daemon.ordered import Hold
+from daemon.ordered import Hold, is_ordered
 from daemon.retry import Retrying
 from daemon.source import shards
 from daemon.source.stream import record_reader
+from daemon.verify import preimage
+from daemon.verify.watching import ShardWatch
+from sinks.cassandra.options import CassandraOptions
+from sinks.sink import Readable
 
 PIPE_BYTES = 1 << 20  # a page is 2-3 MB of JSON: the default 8 KiB buffer costs more than decoding it
 
@@ -85,19 +89,36 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         return os.getppid() == parent
 
     waits = Hold(known, generation)
+    sampled = preimage.sampler(known.config.verify.preimage_percent)
     sink = Retrying(known.sink(), on_trouble=trouble, wanted=wanted, sleep=known.clock.sleep)
+    assertion = _assertion(known, generation, sink) if sampled else None
     made = ShardProcessor(
         claim=lambda shard, sequence: claim(known, generation, shard, sequence),
         open_sink=sink.open,
-        read=record_reader(known.keys),
+        read=record_reader(known.keys, sampled if assertion else None),
         apply=sink.apply,
         keep=lambda rejections: known.dead_letters.keep(rejections, f"shard {shard}"),
         checkpoint_seconds=known.config.tail.checkpoint_seconds,
         clock=known.clock,
         paused=lambda: known.settings.now().tail_paused or waits(),
         wanted=wanted,
+        watch=ShardWatch(known.control, known.clock),
+        assertion=assertion,
     )
     return made
+
+
+def _assertion(known: Parts, generation: int, sink: Retrying) -> preimage.Preimages | None:
+    """None where the target cannot be read, or keeps no versions: then no row can be told from a replay's."""
+    inner = sink.inner
+    if not isinstance(inner, Readable) or is_ordered(known.config):
+        return None
+    facts = preimage.ControlFacts(
+        known.control, known.keys, generation, known.config.backfill.clock_margin_seconds, known.clock
+    )
+    ttl = known.config.target.ttl if isinstance(known.config.target, CassandraOptions) else None
+    expires = ttl.attribute if ttl is not None and ttl.as_ == "ttl" else None
+    return preimage.Preimages(lambda keys: sink.insist(lambda: inner.read(keys)), facts, expires, known.clock)
 
 
 def claim(known: Parts, generation: int, shard: str, sequence: str) -> Claimed:
