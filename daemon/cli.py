@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon import __version__, complete_cli, schema_cli, settings_cli
+from daemon import __version__, complete_cli, repair_cli, schema_cli, settings_cli
 from daemon.config import Config
 from daemon.exits import of_aws
 from daemon.export_cli import export
@@ -320,6 +320,7 @@ app.command()(export)
 settings_cli.register(app)
 schema_cli.register(app)
 complete_cli.register(app)
+repair_cli.register(app)
 app.add_typer(letters, name="dead-letter", rich_help_panel="Commands")
 
 

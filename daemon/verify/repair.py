@@ -13,8 +13,8 @@ stamp brings deleted rows back (facts: cutover, 3e). For a batch of keys:
 **Claim.** Let e1 … em be all events of such a key, ever, and let S have seen e1 … ej. Then T(ej) < T < T(ej+1): so the
 sink, which keeps the highest version, ends with the source's state in any order, however late the repair arrives.
 
-*T < T(ej+1).* ej+1 was acknowledged after S. Let s be its shard, or the listed leaf that s descends from. If it is at or
-before the position saved in the state that we read of s, it came after the watch began and at or before that position:
+*T < T(ej+1).* ej+1 was acknowledged after S. Let s be its shard, or the listed leaf that s descends from. If it is at
+or before the position saved in the state that we read of s, it came after the watch began and is told by that state:
 the key was touched, and is dropped. Else its version is dealt after the clock that this state shows, by the same shard
 or by a child that goes on from it, and is above it; T is not above that clock. That s or an ancestor of it is among the
 leaves is what `lag.coverage` asks for: all is listed, each listed shard has a state, an only child is not taken for the
@@ -102,7 +102,7 @@ class Repairer:
         source: Callable[[Sequence[Key]], Mapping[Key, Item]],
         target: Target,
         listing: Callable[[], Stream],
-        allowed: Callable[[], None] = lambda: None,
+        allowed: Callable[[], object] = lambda: None,
         told: Callable[[str], None] = lambda _: None,
         clock: Clock = SYSTEM,
     ) -> None:
@@ -178,7 +178,7 @@ class Repairer:
             if self._clock.monotonic() >= deadline:
                 raise NotProven(
                     f"no round of heartbeats above {begun} has come through every shard in {PROVEN_SECONDS_MAX:g} s "
-                    f"({proof.reason}). Nothing was written. Is `moveout run` up? `moveout status` tells what it waits for"
+                    f"({proof.reason}). Nothing was written. Is `moveout run` up? `moveout status` tells more"
                 )
             self._clock.sleep(LOOK_SECONDS)
 

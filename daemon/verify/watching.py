@@ -16,15 +16,16 @@ returns, no event of the key that was applied after S lies at or before the posi
 *Proof.* `touched` and the position are written in one item by one conditional write (`Claimed.save`), and `touched` is
 extended in the same step that moves the position (`ShardProcessor.process_records`): so a state that says `watch: id`
 names every watched key with an event between the save that first said so and its position. What was applied after S
-lies behind that first save, because it came before S. A process that dies leaves its last state, and the next one goes on
-from it: it looks at the watch before it applies anything (`ShardWatch.resumed` raises when it cannot), and keeps
+lies behind that first save, because it came before S. A process that dies leaves its last state, and the next one goes
+on from it: it looks at the watch before it applies anything (`ShardWatch.resumed` raises when it cannot), and keeps
 `touched` where the id is the same. What it replays is named again at worst: a false alarm, which costs another window.
 A process that lost its shard cannot save, and what it applied is applied again by its successor, who names it.
 
 A shard that had no state when `begin` looked is claimed later, and its process looks after the claim: the watch was
 there already. So it watches from its first record, and a state of it without the id has no position yet. A shard that
 was at its end had applied everything before S. Any other state without the id means that another watch has taken the
-place of this one, or a shard's record is gone: then the answer is that nothing is known, hence the empty set. ∎
+place of this one, or a shard's record is gone: then the answer is that nothing is known, hence the empty set. So it is
+after HELD_SECONDS: the record of a shard that was opened, read to its end and trimmed meanwhile would be missed. ∎
 
 *With a proof of lag.* `heartbeat_round` is in the same item as well. So when a round that began after S is proven by
 these very states (`lag.coverage`), every event that was acknowledged before that round is at or before those positions:
@@ -50,7 +51,7 @@ WATCH = "verify#watch"
 WATCHED = "verify#watched"
 KEYS_MAX = 10_000
 LOOK_SECONDS = 1.0
-# For so long nobody else may take the watch from one who has begun it and died.
+# For so long a watch is answered for, and nobody else may take it from one who has begun it and died.
 HELD_SECONDS = 300.0
 ACKNOWLEDGED_SECONDS_MAX = 60.0
 NONE = ""
@@ -173,6 +174,7 @@ class Watch:
         self._clock = clock
         self._seconds_max = seconds_max
         self._id = NONE
+        self._until = 0.0
         self._watching: frozenset[str] = frozenset()
         self._done: frozenset[str] = frozenset()
 
@@ -195,6 +197,8 @@ class Watch:
 
         `states` are the generation's, by shard; they are read now where they are not given.
         """
+        if self._clock.time() >= self._until:
+            return set()
         states = self.states() if states is None else states
         passed: set[int] = set()
         for shard in {*states, *self._watching}:
@@ -229,7 +233,7 @@ class Watch:
         self._control.update(WATCHED, Watched, lambda _: Watched(fresh, hashes))
         if not self._put(WATCH, Head(fresh, now + HELD_SECONDS), revision):
             return False
-        self._id = fresh
+        self._id, self._until = fresh, now + HELD_SECONDS
         return True
 
     def _put(self, record: str, value: Any, revision: int) -> bool:
