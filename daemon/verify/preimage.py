@@ -43,7 +43,7 @@ BY = "preimage"
 LOAD_LOOK_SECONDS = 5.0
 # Doubts are rare; so many at once are no doubts, and each costs memory.
 DOUBTS_MAX = 1000
-_NOT_LOADED = (Phase.CREATED, Phase.ANCHORED, Phase.BACKFILLING, Phase.NEEDS_RESYNC)
+_VERSION_KNOWN = (Phase.BACKFILLING, Phase.REPLICATING, Phase.SWITCHING, Phase.SWITCHED)
 _item = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 
 
@@ -88,8 +88,8 @@ class Doubt(NamedTuple):
 class Facts(Protocol):
     """What the assertion asks of the control table. Its methods raise ClientError, BotoCoreError."""
 
-    def load(self) -> Load:
-        """Of the generation in force."""
+    def load(self) -> Load | None:
+        """Of the generation in force; None before its version is decided. Rows of it come only after that."""
 
     def round(self) -> int:
         """The last round of heartbeats that has begun."""
@@ -143,6 +143,8 @@ class Preimages:
 
     def _compare(self, firsts: Mapping[Key, Event], events: Sequence[Event]) -> tuple[int, int]:
         load = self._facts.load()
+        if load is None:
+            return 0, 0
         stored = self._read(list(firsts))
         judgements = {key: judged(event, stored.get(key), load) for key, event in firsts.items()}
         compared = {key: found for key, found in judgements.items() if found is not None}
@@ -243,20 +245,20 @@ class ControlFacts:
         self._margin_seconds = margin_seconds
         self._clock = clock
         self._looked_at = float("-inf")
-        self._load = Load(0, None)
+        self._load: Load | None = None
 
-    def load(self) -> Load:
+    def load(self) -> Load | None:
         """Looked up every few seconds until it is over."""
         now = self._clock.monotonic()
-        if self._load.over_since is None and now - self._looked_at >= LOAD_LOOK_SECONDS:
+        if (self._load is None or self._load.over_since is None) and now - self._looked_at >= LOAD_LOOK_SECONDS:
             self._looked_at = now
             found = self._control.get("migration", Migration)
-            if found is not None:
+            if found is not None and found[0].generation == self._generation and found[0].phase in _VERSION_KNOWN:
                 self._load = self._of(found[0])
         return self._load
 
     def _of(self, migration: Migration) -> Load:
-        over = migration.phase not in _NOT_LOADED and migration.generation == self._generation
+        over = migration.phase is not Phase.BACKFILLING
         since = self._clock.time() + self._margin_seconds if over else None
         return Load(migration.backfill_version, since, bool(migration.parts))
 

@@ -110,7 +110,7 @@ class Repairing:
         if not isinstance(sink, Readable):
             raise CheckFailed("this sink cannot be read, so nobody can tell whether a row is right")
         self._known = known
-        self._sink = sink
+        self._sink: Any = sink
         self._generation = allowed(known).generation
         self._records = Records(known.control, known.keys)
         self._source = source_reader(known, calls)

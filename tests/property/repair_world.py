@@ -11,12 +11,14 @@ import msgspec
 from fakes import Checkpointer, Crash, Lease, MemoryControl, no_letters, page, record
 
 from daemon import lag
-from daemon.control import Proof, ShardState, shards_of
-from daemon.kcl.processor import Claimed, ShardProcessor
+from daemon.control import Migration, Proof, ShardState, shards_of
+from daemon.kcl.processor import Claimed, ShardLost, ShardProcessor
 from daemon.lineage import inherited, resumed
+from daemon.phase import Phase
 from daemon.source.heartbeat import PREFIX, ROUND
 from daemon.source.shards import Shard, Stream
 from daemon.source.stream import record_reader
+from daemon.verify.preimage import ControlFacts, Preimages
 from daemon.verify.repair import Repairer
 from daemon.verify.watching import ShardWatch, Watch
 from sinks.attributes import encode_item
@@ -60,12 +62,12 @@ class OpenShard:
         self.world, self.name, self.parent, self.bucket = world, name, parent, bucket
         self.records, self.closed, self.lease = [], False, Lease()
         self.drift = world.chance.uniform(-DRIFT_SECONDS, DRIFT_SECONDS)
-        self.process, self.read = None, 0
+        self.process, self.busy, self.read = None, None, 0
 
-    def write(self, event, key, image):
+    def write(self, event, key, image, old=None):
         self.world.sequence += 1
         second = int(self.world.now + self.drift)
-        self.records.append(record(self.world.sequence, event, key, image, second=second))
+        self.records.append(record(self.world.sequence, event, key, image, old=old, second=second))
 
     def may_begin(self):
         parent = self.world.shards.get(self.parent)
@@ -78,12 +80,22 @@ class OpenShard:
         if self.process is None:
             self._begin()
             return
+        if self.process is self.busy:
+            return  # it waits in the middle of a page
         size = self.world.chance.choice((0, 1, 3, 20))
-        arrived = self.records[self.read : self.read + size]
-        self.process.process_records(page(arrived, Checkpointer(self.lease)))
-        self.read += len(arrived)
+        arrived, process, at = self.records[self.read : self.read + size], self.process, self.read
+        self.busy = process
+        try:
+            process.process_records(page(arrived, Checkpointer(self.lease)))
+        except ShardLost:
+            return  # killed and replaced while it waited: its page is applied, its state is not saved
+        finally:
+            self.busy = None
+        if process is not self.process:
+            return
+        self.read = at + len(arrived)
         if self.closed and self.read == len(self.records):
-            self.process.shard_ended(SimpleNamespace(checkpointer=Checkpointer(self.lease)))
+            process.shard_ended(SimpleNamespace(checkpointer=Checkpointer(self.lease)))
 
     def _begin(self):
         """A new process, which knows what its predecessor has made durable, and reads from the KCL's checkpoint."""
@@ -97,6 +109,7 @@ class OpenShard:
             checkpoint_seconds=1,
             clock=world,
             watch=ShardWatch(world.control, world),
+            assertion=world.assertion(),
         )
         made.initialize(SimpleNamespace(shard_id=self.name, sequence_number=after))
         self.process = made
@@ -117,11 +130,12 @@ class OpenShard:
 class World:
     """Also the clock of everything in it."""
 
-    def __init__(self, seed, keys=60):
+    def __init__(self, seed, keys=60, writes=0.07, kills=0.01, *, asserts=False):
+        self.write_rate, self.kill_rate, self.asserts, self.rows, self.begun = writes, kills, asserts, [], False
         self.chance = random.Random(seed)
         self.now, self.sequence, self.number = BEGIN, 0, 0
         self.control, self.target, self.source = MemoryControl(), Target(), {}
-        self.reader = record_reader(KEYS)
+        self.reader = record_reader(KEYS, (lambda _: True) if asserts else None)
         self.keys = [f"k{number}" for number in range(keys)]
         self.shards, self.depth, self.writes, self.crashes = {}, 0, True, 0
         for bucket in range(SHARDS):
@@ -167,14 +181,45 @@ class World:
             self.source[key] = image
         event = "REMOVE" if image is None else ("INSERT" if before is None else "MODIFY")
         bucket = self.keys.index(key) % SHARDS
-        next(s for s in self.open_shards() if s.bucket == bucket).write(event, key, image)
+        next(s for s in self.open_shards() if s.bucket == bucket).write(event, key, image, before)
+
+    # the backfill, and the assertion
+
+    def assertion(self):
+        if not self.asserts:
+            return None
+        facts = ControlFacts(self.control, KEYS, GENERATION, 2.0, self)
+        return Preimages(self._sometimes_away, facts, None, self)
+
+    def _sometimes_away(self, keys):
+        self._between(0)
+        return self.target.read(keys)
+
+    def export(self):
+        """All rows of now, for a backfill that takes its time, at a version of a moment ago."""
+        self.version = int(self.now - 5) * 1_000_000 - 1  # no event has it
+        self.rows = [Change(Key(key), self.version, item_of(key, image)) for key, image in self.source.items()]
+        self.chance.shuffle(self.rows)
+        self.begun = True
+        self._phase(Phase.BACKFILLING)
+
+    def _phase(self, phase):
+        made = Migration(phase=phase, backfill_version=self.version, generation=GENERATION, parts=1)
+        self.control.update("migration", Migration, lambda _: made)
+
+    def _load(self):
+        self.target.apply([self.rows.pop()])
+        if not self.rows:
+            self._phase(Phase.REPLICATING)
 
     # what everybody does
 
     def step(self):
         self.now += self.chance.uniform(0, 0.2)
         luck = self.chance.random()
-        if luck < 0.07 and self.writes:
+        if self.rows and self.chance.random() < 0.2:
+            self._load()
+        elif luck < self.write_rate and self.writes:
             self.number += 1
             image = {"n": {"N": str(self.number)}} if self.chance.random() < 0.7 else None
             self.write(self.chance.choice(self.keys), image)
@@ -182,9 +227,9 @@ class World:
             self.chance.choice(list(self.shards.values())).serve()
         elif luck < 0.98:
             self.lead()
-        elif luck < 0.99:
+        elif luck < 0.98 + self.kill_rate:
             self.chance.choice(list(self.shards.values())).process = None  # killed
-        elif luck < 0.992 and len(self.shards) < 8:
+        elif luck < 0.992 and self.kill_rate and len(self.shards) < 8:
             self.rollover()
 
     def lead(self):
@@ -207,7 +252,7 @@ class World:
         """What a target must never do, at the very version that is there."""
         known = self.target.changes.get(Key(key))
         if known is None:
-            return
+            return None
         kind = "extra" if known.item is None else self.chance.choice(("missing", "stale", "changed"))
         other = Item(encode_item({"id": key, "damaged": kind}))
         made = {
@@ -217,6 +262,7 @@ class World:
             "extra": Change(known.key, known.version, other),
         }[kind]
         self.target.changes[known.key] = made
+        return kind
 
     def settle(self):
         """The application rests, and all that is in the stream is applied."""
@@ -275,9 +321,11 @@ class World:
 
     def _read(self, keys):
         found = {key: self.source.get(key.partition) for key in keys}
-        return {
-            key: Item(encode_item({"id": key.partition, **attributes(image)})) for key, image in found.items() if image
-        }
+        return {key: item_of(key.partition, image) for key, image in found.items() if image}
+
+
+def item_of(key, image):
+    return Item(encode_item({"id": key, **attributes(image)}))
 
 
 def attributes(image):
