@@ -137,17 +137,19 @@ class ShardProcessor:
             self._hold(page.checkpointer)
             if self._lost:
                 return
-            self._pending = self._watch.looked(self._pending)
-            if self._assertion is not None:
-                self._pending = self._assertion(self._pending, events)
             changes = [event.change for event in events if event.change is not None]
+            self._verify(events)
             applied = deliver(self._apply, changes, self._keep)
-            # One step with the position: daemon/verify/watching.py rests on it.
-            self._pending = self._watch.touched(_after(self._pending, events, applied, len(changes) - applied), events)
+            self._pending = _after(self._pending, events, applied, len(changes) - applied)
             self._last = Position(events[-1].sequence, events[-1].version)
-        self._pending = self._watch.looked(self._pending)
-        # Somebody waits for a watch to be acknowledged, also by an idle shard.
-        self._checkpoint(page.checkpointer, now=self._pending.watch != self._record.state.watch)
+        self._checkpoint(page.checkpointer)
+
+    def _verify(self, events: Sequence[Event]) -> None:
+        """What verification wants of a batch that is about to be applied: daemon/verify/preimage.py, watching.py."""
+        if self._assertion is not None:
+            self._pending = self._assertion(self._pending, events)
+        # In what is saved with their position: the state is not saved before that moves.
+        self._pending = self._watch.touched(self._watch.looked(self._pending), events)
 
     def _hold(self, checkpointer: Any) -> None:
         """While a person has paused the tail. The KCL keeps the lease; what was applied is durable before the wait.
@@ -207,6 +209,9 @@ class ShardProcessor:
 
     def _checkpoint(self, checkpointer: Any, *, now: bool = False) -> None:
         last = self._last
+        self._pending = self._watch.looked(self._pending)
+        # Somebody waits for a watch to be acknowledged, also by an idle shard.
+        now = now or self._pending.watch != self._record.state.watch
         due = TOUCH_SECONDS if last is None else self._checkpoint_seconds
         if not now and self._clock.monotonic() - self._saved_at < due:
             return

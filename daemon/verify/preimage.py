@@ -10,7 +10,9 @@ What must not be taken for a difference, each with its reason:
   tell; so a row that is missing is a doubt until a heartbeat passes that was written after the row was read. Whatever
   was applied by then was in the stream before that heartbeat: with no deletion of the key up to it there was none.
 - *a row that is still to be loaded, or that was loaded with this very event in it*: the export is younger than the
-  stream's begin. A row of the load, or none, is compared only where the event is of later than the load's end.
+  stream's begin. A row of the load, or none, is compared only where the event is of later than the load's end. So is
+  a row where there should be none: a sink with a cheap load (`BulkLoad`) may show ghosts until it is settled, and a
+  replay may even give such a ghost a version of the stream.
 - *a change that the target refused*: it is a dead letter, known and told. A key that ever was one is left out: a letter
   may be settled between two of our looks.
 - *an item that has expired*: a target with a TTL of its own removes it before the source does.
@@ -214,7 +216,8 @@ def judged(event: Event, stored: Stored | None, load: Load) -> Named | None:
     assert event.before is not None  # noqa: S101  a sampled one
     if event.version <= load.version or (stored is not None and stored.version >= event.version):
         return None
-    if (stored is None or stored.version <= load.version) and not load.settles(event):
+    loaded_or_ghost = stored is None or stored.version <= load.version or event.before == ABSENT
+    if loaded_or_ghost and not load.settles(event):
         return None
     if stored is None:
         return SAME if event.before == ABSENT else (MISSING if load.brings_all else None)

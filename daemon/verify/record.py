@@ -44,6 +44,7 @@ class Clean(msgspec.Struct, frozen=True):
     id: int
     at: float
     compared: int
+    live: int
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -61,7 +62,8 @@ class Run(msgspec.Struct, frozen=True):
     total: int = 0
     looked_at: int = 0  # rows of the backfill, and of the target, that were looked at
     compared: int = 0  # of those, the ones whose comparison means something
-    live: int = 0  # of `compared`: read at the source, by the window rule
+    live: int = 0  # of `compared`: read at the source as well
+    settled: int = 0  # of `live`: those that were in doubt
     moved: int = 0  # written since the backfill; a share of them is in `live`
     excused: int = 0  # dead letters that are open or waived: known to differ
     unrecorded: int = 0  # differences beyond KEPT_MAX
@@ -77,6 +79,7 @@ class PartProgress(msgspec.Struct, frozen=True):
     done: bool = False
     looked_at: int = 0
     compared: int = 0
+    live: int = 0
     moved: int = 0
     excused: int = 0
 
@@ -134,6 +137,8 @@ class Records:
         known = self.control.get(name, Difference)
         if known is None and self._kept >= KEPT_MAX:
             return False
+        if known is not None and (known[0].run, known[0].state, state) == (run, State.OPEN, State.OPEN):
+            return True  # met again, in another way: the first one knew what the backfill wrote
         self._kept += known is None
         made = Difference(named.kind.value, text, named.attributes, version, at, by, state, run)
         self.control.update(name, Difference, lambda _: made)
@@ -168,9 +173,14 @@ def counted(differences: Mapping[str, Difference]) -> Count:
     )
 
 
-def strength(compared: int, differences: int) -> str:
-    """What may be said with so many comparisons."""
-    bound = upper_bound(compared, differences)
-    if bound is None:
-        return f"{differences:,} difference(s) in {compared:,} comparisons" if compared else "nothing was compared yet"
-    return f"no difference in {compared:,} comparisons: at most {bound:.2g} of the rows differ, at 95 %"
+def strength(compared: int, live: int, differences: int) -> str:
+    """What may be said with so many comparisons, `live` of them with the source itself.
+
+    The bound is of those: an update that the target never got is seen by no other.
+    """
+    if not compared:
+        return "nothing was compared yet"
+    told = f"{differences:,} difference(s)" if differences else "no difference"
+    bound = upper_bound(live, differences)
+    most = "" if bound is None else f": at most {bound:.2g} of the rows differ, at 95 %"
+    return f"{told} in {compared:,} comparisons, {live:,} of them at the source{most}"

@@ -56,11 +56,15 @@ class Expiry(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A key to look at again. `version` and `digest` are of the backfill's row, where there is one."""
+    """A key to look at again. `version` is the backfill's, `digest` its row's, where there is one.
+
+    `by`: how it was met: export, window (a sample at the source), target (a row that the backfill does not know).
+    """
 
     key: Key
     version: int | None = None
     digest: bytes = b""
+    by: str = "window"
 
 
 class Named(NamedTuple):
@@ -87,8 +91,8 @@ def judge_row(expected: Item | None, version: int, stored: Stored | None, expiry
     return Verdict.SAME if equal and stored.version == version else Verdict.DOUBT
 
 
-def judge_read(read: Item, stored: Stored | None, expiry: Expiry) -> Verdict:
-    """Of a row that was read from the source a moment ago. Raises as judge_row."""
+def judge_now(read: Item | None, stored: Stored | None, expiry: Expiry) -> Verdict:
+    """Both sides, read one after the other: SAME, or DOUBT where they differ for now. Raises as judge_row."""
     return Verdict.SAME if _equal(read, stored, expiry) else Verdict.DOUBT
 
 
@@ -119,21 +123,27 @@ def named(source: Item | None, stored: Stored | None, doubt: Doubt, expiry: Expi
     """What kind of difference this is. Raises as judge_row.
 
     Stale is what is *known* to be older: a version below the backfill's, or the backfill's own row where the source
-    holds another. A later update that was lost looks like `changed`: the version tells when the row was written.
+    holds another. (Without a digest, the row at the backfill's version was compared with the export's before.) A later
+    update that was lost looks like `changed`: the version tells when the row was written.
     """
     ours, theirs = _spelled(source, expiry), _spelled(stored.item if stored else None, expiry)
     if ours is None:
         return Named(Kind.EXTRA, [])
     if theirs is None or stored is None:
         return Named(Kind.MISSING, [])
-    below = doubt.version is not None and stored.version != NO_VERSION and stored.version < doubt.version
-    backfilled = bool(doubt.digest) and digest(stored.item) == doubt.digest
-    return Named(Kind.STALE if below or backfilled else Kind.CHANGED, differing(ours, theirs))
+    return Named(Kind.STALE if _known_older(stored, doubt) else Kind.CHANGED, differing(ours, theirs))
+
+
+def _known_older(stored: Stored, doubt: Doubt) -> bool:
+    if stored.version == NO_VERSION or doubt.version is None:
+        return False
+    as_loaded = digest(stored.item) == doubt.digest if doubt.digest else stored.version == doubt.version
+    return stored.version < doubt.version or as_loaded
 
 
 def doubt_of(key: Key, expected: Item | None, version: int) -> Doubt:
     """A row of the backfill that is in doubt. Raises as judge_row."""
-    return Doubt(key, version, b"" if expected is None else digest(expected))
+    return Doubt(key, version, b"" if expected is None else digest(expected), "export")
 
 
 def digest(item: Item) -> bytes:

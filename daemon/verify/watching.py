@@ -14,8 +14,8 @@ between its read of the source and its stamp. So the processes that apply the st
 returns, no event of the key that was applied after S lies at or before the position that is saved in its shard's state.
 
 *Proof.* `touched` and the position are written in one item by one conditional write (`Claimed.save`), and `touched` is
-extended in the same step that moves the position (`ShardProcessor.process_records`): so a state that says `watch: id`
-names every watched key with an event between the save that first said so and its position. What was applied after S
+extended before a batch is applied, the position moved after it (`ShardProcessor.process_records`): so a state that
+says `watch: id` names every watched key with an event between the save that first said so and its position. What was applied after S
 lies behind that first save, because it came before S. A process that dies leaves its last state, and the next one goes
 on from it: it looks at the watch before it applies anything (`ShardWatch.resumed` raises when it cannot), and keeps
 `touched` where the id is the same. What it replays is named again at worst: a false alarm, which costs another window.
@@ -52,7 +52,7 @@ WATCHED = "verify#watched"
 KEYS_MAX = 10_000
 LOOK_SECONDS = 1.0
 # For so long a watch is answered for, and nobody else may take it from one who has begun it and died.
-HELD_SECONDS = 300.0
+HELD_SECONDS = 180.0
 ACKNOWLEDGED_SECONDS_MAX = 60.0
 NONE = ""
 NOTHING: frozenset[int] = frozenset()
