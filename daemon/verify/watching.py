@@ -15,11 +15,12 @@ returns, no event of the key that was applied after S lies at or before the posi
 
 *Proof.* `touched` and the position are written in one item by one conditional write (`Claimed.save`), and `touched` is
 extended before a batch is applied, the position moved after it (`ShardProcessor.process_records`): so a state that
-says `watch: id` names every watched key with an event between the save that first said so and its position. What was applied after S
-lies behind that first save, because it came before S. A process that dies leaves its last state, and the next one goes
-on from it: it looks at the watch before it applies anything (`ShardWatch.resumed` raises when it cannot), and keeps
-`touched` where the id is the same. What it replays is named again at worst: a false alarm, which costs another window.
-A process that lost its shard cannot save, and what it applied is applied again by its successor, who names it.
+says `watch: id` names every watched key with an event between the save that first said so and its position. What was
+applied after S lies behind that first save, because it came before S. A process that dies leaves its last state, and
+the next one goes on from it: it looks at the watch before it applies anything (`ShardWatch.resumed` raises when it
+cannot), and keeps `touched` where the id is the same. What it replays is named again at worst: a false alarm, which
+costs another window. A process that lost its shard cannot save, and what it applied is applied again by its successor,
+who names it.
 
 A shard that had no state when `begin` looked is claimed later, and its process looks after the claim: the watch was
 there already. So it watches from its first record, and a state of it without the id has no position yet. A shard that

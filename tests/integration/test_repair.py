@@ -77,10 +77,14 @@ class Service:
     def states(self):
         return [state for state, _ in self.known.control.all(shards_of(1), ShardState).values()]
 
+    def applied_through(self):
+        found = self.known.control.get("proof", Proof)
+        return found[0].applied_through if found else None
+
     def proven(self):
         """Wait until all that was written until now is applied."""
         wanted, deadline = time.time(), time.monotonic() + 60
-        while (self.known.control.get("proof", Proof)[0].applied_through or 0) <= wanted:
+        while (self.applied_through() or 0) <= wanted:
             assert self.failed is None
             assert time.monotonic() < deadline, "nothing was proven in a minute"
             time.sleep(0.2)
@@ -96,15 +100,19 @@ class Reader:
         self.place, self.after = {"StreamArn": arn, "ShardId": shard}, None
 
     def serve(self):
-        # Asked anew each time: DynamoDB Local calls an iterator trimmed that was given out on an empty shard.
         where = {"ShardIteratorType": "TRIM_HORIZON"}
         if self.after is not None:
             where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self.after}
         iterator = self.client.get_shard_iterator(**self.place, **where)["ShardIterator"]
-        answer = self.client.get_records(ShardIterator=iterator)
-        if answer["Records"]:
-            self.after = answer["Records"][-1]["dynamodb"]["SequenceNumber"]
-        self.process.process_records(page([as_kcl(one) for one in answer["Records"]], Checkpointer(self.lease)))
+        try:
+            found = self.client.get_records(ShardIterator=iterator)["Records"]
+        except self.client.exceptions.TrimmedDataAccessException:
+            # DynamoDB Local calls an iterator so that was given out on an empty shard, once the shard has a record.
+            assert self.after is None
+            return
+        if found:
+            self.after = found[-1]["dynamodb"]["SequenceNumber"]
+        self.process.process_records(page([as_kcl(one) for one in found], Checkpointer(self.lease)))
 
 
 def as_kcl(found):
@@ -157,7 +165,7 @@ class Moved:
 
     def cql(self, statement, item, *values):
         where = f'WHERE "{PARTITION}" = ? AND "{SORT}" = ?'
-        prepared = self.session.prepare(f"{statement.replace('T', f'moved.{self.name}', 1)} {where}")
+        prepared = self.session.prepare(f"{statement.replace(' T ', f' moved.{self.name} ', 1)} {where}")
         self.session.execute(prepared, [*values, item[PARTITION]["S"], item[SORT]["S"]])
 
     def delete(self, item):
@@ -263,12 +271,13 @@ def test_damaged_rows_are_repaired_while_an_application_writes_and_nothing_that_
 def test_live_events_are_held_against_real_rows_and_a_damaged_one_is_told(moved):
     moved.service.thread.start()
     put_all(moved.wire, moved.name, moved.items)
+    moved.service.proven()  # of a batch only the first event of a key is looked at
     put_all(moved.wire, moved.name, [{**item, "again": {"N": "1.0"}} for item in moved.items])
     for item in moved.items[:50]:
         moved.delete(item)
     moved.service.proven()
     compared, wrong = counted(moved)
-    assert (compared > ITEMS, wrong) == (True, 0), Records(moved.known.control, moved.known.keys).differences()
+    assert (compared >= ITEMS, wrong) == (True, 0), Records(moved.known.control, moved.known.keys).differences()
     stamp = max(state.version for state in moved.service.states()) + 1
     moved.cql("UPDATE T USING TIMESTAMP ? SET attrs = ?", moved.items[60], stamp, DAMAGED)
     put_all(moved.wire, moved.name, moved.items)

@@ -80,7 +80,7 @@ WATCH = (
         PROCESSOR,
         "        now = now or self._pending.watch != self._record.state.watch\n",
         "",
-        "tests/seam/test_shard_process.py",
+        WATCHED,
     ),
     Mutant(
         "a watch that was replaced is answered for",

@@ -101,6 +101,7 @@ def test_a_watch_begins_when_every_shard_says_so_and_idle_ones_say_it_soon():
     moved = Moved("one", "two")
     moved.start("one")
     moved.start("two")
+    moved.idle()  # the first page is saved in any case
     began = moved.clock.now
     made = moved.watch.begin([A, B])
     assert {moved.state("one").watch, moved.state("two").watch} == {made}
