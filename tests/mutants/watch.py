@@ -38,8 +38,8 @@ WATCH = (
         "a repair rests on a round that began before its read",
         "what was written before the read may not be applied yet",
         REPAIR,
-        "proof.generation == self._generation and proof.proven_round > begun:",
-        "proof.generation == self._generation:",
+        "        begun = self._proof().round\n        self._told(",
+        "        begun = 0\n        self._told(",
         "tests/unit/test_repair.py",
     ),
     Mutant(
@@ -104,7 +104,7 @@ WATCH = (
         PREIMAGE,
         "            if found is MISSING:\n                self._doubt(key, firsts[key], events)",
         "            if found is MISSING:\n                wrong += self._told(key, found, 0)",
-        ASSERTED,
+        "tests/unit/test_preimage.py",
     ),
     Mutant(
         "a doubt is a difference at the next heartbeat, whenever that was written",
@@ -112,7 +112,7 @@ WATCH = (
         PREIMAGE,
         "if doubt.round < event.heartbeat.round]",
         "if doubt.round <= event.heartbeat.round + 10]",
-        ASSERTED,
+        "tests/unit/test_preimage.py",
     ),
     Mutant(
         "a row of the load is held against every event",

@@ -66,11 +66,9 @@ class Moved:
             self.waits.pop(0)()
 
     def repairer(self, **settings):
-        given = {"target": self.target, "listing": self.listing} | settings
+        given = {"target": self.target, "listing": self.listing, "source": lambda _: self.source} | settings
         watch = EverythingUntouched(self)
-        return Repairer(
-            control=self.control, generation=1, watch=watch, source=lambda _: self.source, clock=self, **given
-        )
+        return Repairer(control=self.control, generation=1, watch=watch, clock=self, **given)
 
     def listing(self):
         return Stream("arn", "NEW_AND_OLD_IMAGES", "ENABLED", 0.0, {"s": Shard("s", None, closed=False)}, 10**9)
@@ -89,6 +87,18 @@ def test_a_round_that_was_proven_before_the_read_gives_no_version():
         moved.repairer().repair([A])
     assert moved.target.changes == {}
     assert moved.ended
+
+
+def test_clocks_that_went_on_without_a_round_after_the_read_give_no_version():
+    moved = Moved()
+
+    def read(_):
+        moved.state = ShardState(anchor=60, heartbeat_round=5)
+        return moved.source
+
+    with pytest.raises(NotProven):
+        moved.repairer(source=read).repair([A])
+    assert moved.target.changes == {}
 
 
 def test_the_version_lies_above_every_clock_of_before():
