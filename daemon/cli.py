@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon import __version__, abort_cli, complete_cli, schema_cli, settings_cli, wait_cli
+from daemon import __version__, abort_cli, complete_cli, repair_cli, schema_cli, settings_cli, wait_cli
 from daemon.config import Config
 from daemon.cutover_cli import cutover
 from daemon.exits import of_aws
@@ -297,6 +297,7 @@ complete_cli.register(app)
 wait_cli.register(app)
 abort_cli.register(app)
 app.add_typer(cutover, name="cutover", rich_help_panel="Commands")
+repair_cli.register(app)
 app.add_typer(letters, name="dead-letter", rich_help_panel="Commands")
 
 

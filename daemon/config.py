@@ -21,6 +21,7 @@ from daemon.sections import (
     Signal,
     Source,
     Tail,
+    Verify,
 )
 from sinks.cassandra.naming import table_name
 from sinks.cassandra.options import CassandraOptions
@@ -71,6 +72,7 @@ class Config(BaseSettings):
     signal: Signal = Signal()
     hooks: tuple[Hook, ...] = ()
     cutover: Cutover = Cutover()
+    verify: Verify = Verify()
     log: Log = Log()
     one_of: int = Field(default=1, exclude=True, repr=False)  # tables of the migration; set by load_all
 

@@ -21,6 +21,7 @@ vanish at any instruction: nothing is kept in the daemon.
 | `leader`         | every replica         | who leads, until when                                        |
 | `signal`         | the leader            | the published document                                       |
 | `hook#<n>`       | the leader            | events that a hook is still to be told (`signal/outbox.py`)  |
+| `verify#watch`   | who verifies, repairs | the keys that shards watch now (`daemon/verify/watching.py`) |
 
 Each anchoring, the first and those of `moveout resync`, reserves a generation: its parts and shards have names of
 their own, so that nothing of an attempt that crashed, or of before a gap, can be taken for new.
@@ -177,6 +178,10 @@ class ShardState(msgspec.Struct, frozen=True):
     claimed_at: float = 0  # epoch seconds; whoever had the shard before may not know yet
     frozen_epoch: int = 0  # its owner has said that it applies nothing more (daemon/freeze.py)
     strays: int = 0  # application records after the writers' switch: kept, not applied (daemon/stray.py)
+    preimages: int = 0  # events whose old image was held against the target's row, and those that found another row
+    preimages_wrong: int = 0
+    watch: str = ""  # the watch that this state tells of, and the hashes of its keys that an event has come of since
+    touched: Sequence[int] = ()
 
     @property
     def version(self) -> int:

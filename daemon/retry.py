@@ -55,6 +55,10 @@ class Retrying:
         """Apply, waiting for the target as long as it takes."""
         return self._batch(self.inner.apply, changes)
 
+    def insist(self, act: Callable[[], T]) -> T:
+        """What `act` gives once the target answers: for a read that must be made now. Raises Abandoned."""
+        return self._until_done(act)
+
     def close(self) -> None:
         """Close the inner sink."""
         self.inner.close()

@@ -360,6 +360,18 @@ class Cutover(Section):
     fence: Fence = Fence()
 
 
+class Verify(Section):
+    """How source and target are compared while the move runs."""
+
+    preimage_percent: float = Field(
+        default=1,
+        ge=0,
+        le=100,
+        description="Of the keys, whose live events are held against the target's row before they are applied: one "
+        "read of the target each. 0: none.",
+    )
+
+
 class Log(Section):
     """How the service logs."""
 

@@ -118,7 +118,7 @@ class FlakySink(MemorySink):
         return ()
 
 
-def record(sequence, event, key, image=None, *, second=1_700_000_000, **extra):
+def record(sequence, event, key, image=None, *, old=None, second=1_700_000_000, **extra):
     """A stream record as amazon_kclpy hands it to a processor."""
     keys = {"id": {"S": key}}
     detail = {
@@ -126,7 +126,7 @@ def record(sequence, event, key, image=None, *, second=1_700_000_000, **extra):
         "Keys": keys,
         "SequenceNumber": f"{sequence:021d}",
         "NewImage": {} if image is None else {**keys, **image},
-        "OldImage": {},
+        "OldImage": {} if old is None else {**keys, **old},
     }
     body = {"eventName": event, "dynamodb": detail, "userIdentity": None, **extra}
     return SimpleNamespace(sequence_number=f"{sequence:021d}", binary_data=json.dumps(body).encode())

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from daemon.freeze import GO_ON, Orders
 from daemon.retry import Abandoned
 from daemon.source.stream import Event, VersionClock, is_application
 from daemon.stray import KeepStray, no_strays
+from daemon.verify.watching import NOT_WATCHED, Watches
 
 log = structlog.get_logger()
 
@@ -36,6 +37,8 @@ RETRIED = ("ThrottlingException", "KinesisClientLibDependencyException")
 ReadRecord = Callable[[bytes, str, VersionClock], Event]
 # (shard id, the KCL's checkpoint) -> the shard's state, claimed for this process.
 Claim = Callable[[str, str], "Claimed"]
+# (state, a batch that is about to be applied) -> the state with what was found: daemon/verify/preimage.py.
+Assertion = Callable[[ShardState, Sequence[Event]], ShardState]
 
 
 class ShardLost(Exception):
@@ -102,8 +105,13 @@ class ShardProcessor:
         touch_seconds: float = TOUCH_SECONDS,
         orders: Callable[[], Orders] = lambda: GO_ON,
         keep_stray: KeepStray = no_strays,
+        watch: Watches = NOT_WATCHED,
+        assertion: Assertion | None = None,
     ) -> None:
-        """`paused` and `orders` are asked before each batch, `wanted` while it waits."""
+        """`paused` and `orders` are asked before each batch, `wanted` while it waits.
+
+        `assertion` sees each batch before it is applied.
+        """
         self._touch_seconds = touch_seconds
         self._empties = Empties()
         self._claim = claim
@@ -117,6 +125,8 @@ class ShardProcessor:
         self._wanted = wanted
         self._orders = orders
         self._keep_stray = keep_stray
+        self._watch = watch
+        self._assertion = assertion
         self._lost = False
         self._saved_at = 0.0
 
@@ -124,7 +134,8 @@ class ShardProcessor:
         """Find the version to go on from, durably, before anything is applied."""
         self._shard = start.shard_id
         self._record = self._claim(start.shard_id, start.sequence_number)
-        self._pending = self._record.state  # what will be durable next; its positions are those that are
+        # What will be durable next; its positions are those that are.
+        self._pending = self._watch.resumed(self._record.state)
         self._last: Position | None = None  # of the last event applied, not durable yet
         self._versions = VersionClock(self._record.version)
         # At most where the KCL is: other processes may have come further.
@@ -153,10 +164,18 @@ class ShardProcessor:
                 continue
             self._open()
             changes = [event.change for event in events if event.change is not None]
+            self._verify(events)
             applied = deliver(self._apply, changes, self._keep)
             self._pending = _after(self._pending, events, applied, len(changes) - applied)
             self._last = Position(events[-1].sequence, events[-1].version)
         self._checkpoint(page.checkpointer)
+
+    def _verify(self, events: Sequence[Event]) -> None:
+        """What verification wants of a batch that is about to be applied: daemon/verify/preimage.py, watching.py."""
+        if self._assertion is not None:
+            self._pending = self._assertion(self._pending, events)
+        # In what is saved with their position: the state is not saved before that moves.
+        self._pending = self._watch.touched(self._watch.looked(self._pending), events)
 
     def _hold(self, checkpointer: Any) -> None:
         """While a person has paused the tail. The KCL keeps the lease; what was applied is durable before the wait.
@@ -261,6 +280,9 @@ class ShardProcessor:
 
     def _checkpoint(self, checkpointer: Any, *, now: bool = False) -> None:
         last = self._last
+        self._pending = self._watch.looked(self._pending)
+        # Somebody waits for a watch to be acknowledged, also by an idle shard.
+        now = now or self._pending.watch != self._record.state.watch
         due = self._touch_seconds if last is None else self._checkpoint_seconds
         if not now and self._clock.monotonic() - self._saved_at < due:
             return

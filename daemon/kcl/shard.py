@@ -23,10 +23,14 @@ from daemon.control import Conflict, Control, Migration, ShardState, shards_of
 from daemon.freeze import Freeze
 from daemon.kcl.processor import TOUCH_SECONDS, Claimed, OrDie, ShardProcessor
 from daemon.lineage import StateMissing, inherited, resumed
-from daemon.ordered import Hold
+from daemon.ordered import Hold, is_ordered
 from daemon.retry import Retrying
 from daemon.source import shards
 from daemon.source.stream import record_reader
+from daemon.verify import preimage
+from daemon.verify.watching import ShardWatch
+from sinks.cassandra.options import CassandraOptions
+from sinks.sink import Readable
 
 PIPE_BYTES = 1 << 20  # a page is 2-3 MB of JSON: the default 8 KiB buffer costs more than decoding it
 
@@ -93,11 +97,13 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         # Whoever waits for its target through a switch of the writers must not write behind it.
         return wanted() and not orders().stands_still
 
+    sampled = preimage.sampler(known.config.verify.preimage_percent)
     sink = Retrying(known.sink(), on_trouble=trouble, wanted=may_apply, sleep=known.clock.sleep)
+    assertion = _assertion(known, generation, sink) if sampled else None
     made = ShardProcessor(
         claim=lambda shard, sequence: claim(known, generation, shard, sequence),
         open_sink=sink.open,
-        read=record_reader(known.keys, _mark(known, generation)),
+        read=record_reader(known.keys, _mark(known, generation), sampled if assertion else None),
         apply=sink.apply,
         keep=lambda rejections: known.dead_letters.keep(rejections, f"shard {shard}"),
         checkpoint_seconds=known.config.tail.checkpoint_seconds,
@@ -107,6 +113,8 @@ def processor(known: Parts, generation: int, shard: str) -> ShardProcessor:
         touch_seconds=TOUCH_SECONDS if known.config.tail.proof == "heartbeat" else empties.TOUCH_SECONDS,
         orders=orders,
         keep_stray=partial(stray.keep, known),
+        watch=ShardWatch(known.control, known.clock),
+        assertion=assertion,
     )
     return made
 
@@ -115,6 +123,19 @@ def _mark(known: Parts, generation: int) -> str:
     """Of the heartbeats that count. Another generation is in force: none does, and nobody asks any more."""
     found = known.control.get("migration", Migration)
     return found[0].mark if found is not None and found[0].generation == generation else "of no generation in force"
+
+
+def _assertion(known: Parts, generation: int, sink: Retrying) -> preimage.Preimages | None:
+    """None where the target cannot be read, or keeps no versions: then no row can be told from a replay's."""
+    inner = sink.inner
+    if not isinstance(inner, Readable) or is_ordered(known.config):
+        return None
+    facts = preimage.ControlFacts(
+        known.control, known.keys, generation, known.config.backfill.clock_margin_seconds, known.clock
+    )
+    ttl = known.config.target.ttl if isinstance(known.config.target, CassandraOptions) else None
+    expires = ttl.attribute if ttl is not None and ttl.as_ == "ttl" else None
+    return preimage.Preimages(lambda keys: sink.insist(lambda: inner.read(keys)), facts, expires, known.clock)
 
 
 def claim(known: Parts, generation: int, shard: str, sequence: str) -> Claimed:

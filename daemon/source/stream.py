@@ -47,6 +47,7 @@ class Event(NamedTuple):
     heartbeat: Heartbeat | None
     expired: bool = False  # deleted by the table's TTL
     created_at: float = 0.0  # epoch seconds, whole
+    before: bytes | None = None  # the old image, where it was asked for: ABSENT, NOT_TOLD, or an item's JSON
 
 
 def is_application(event: Event) -> bool:
@@ -54,6 +55,8 @@ def is_application(event: Event) -> bool:
     return event.heartbeat is None and event.change is not None and not event.expired
 
 
+# Of an event's key before it: there was none; or the stream carries no old images.
+ABSENT, NOT_TOLD = b"", b"{}"
 # Who deletes what has expired (API reference of DynamoDB Streams, "Record", userIdentity).
 TTL_TYPE, TTL_PRINCIPAL = "Service", "dynamodb.amazonaws.com"
 
@@ -67,17 +70,26 @@ class _Identity(msgspec.Struct, gc=False):
     principal_upper: str | None = msgspec.field(name="PrincipalId", default=None)
 
 
-def record_reader(keys: KeySchema, mark: str = "") -> Callable[[bytes, str, VersionClock], Event]:
+def record_reader(
+    keys: KeySchema, mark: str = "", wants_before: Callable[[Key], bool] | None = None
+) -> Callable[[bytes, str, VersionClock], Event]:
     """A function (record JSON as KCL gives it, sequence number, clock) -> Event. It raises UnreadableItem.
 
     With a `mark`, heartbeats that do not bear it tell no round: they are of another move, or of another anchoring.
+    `wants_before`: the keys whose old image is handed on; without it none is looked at.
     """
+    old = (
+        []
+        if wants_before is None
+        else [("old", msgspec.Raw, msgspec.field(name="OldImage", default=msgspec.Raw(NOT_TOLD)))]
+    )
     detail = msgspec.defstruct(
         "Detail",
         [
             ("created_millis", int, msgspec.field(name="ApproximateCreationDateTime")),
             ("keys", key_struct(keys), msgspec.field(name="Keys")),
             ("image", msgspec.Raw, msgspec.field(name="NewImage", default=msgspec.Raw(b"{}"))),
+            *old,
         ],
         gc=False,
     )
@@ -104,7 +116,8 @@ def record_reader(keys: KeySchema, mark: str = "") -> Callable[[bytes, str, Vers
         if is_heartbeat(key):
             return Event(sequence, version, None, _heartbeat(key, found, mark), created_at=created_at)
         change = Change(key, version, _item(found, sequence))
-        return Event(sequence, version, change, None, _expired(found), created_at)
+        before = _before(found) if wants_before is not None and wants_before(key) else None
+        return Event(sequence, version, change, None, _expired(found), created_at, before)
 
     return read
 
@@ -120,6 +133,14 @@ def _item(found: Any, sequence: str) -> Item | None:
             "NEW_IMAGE or NEW_AND_OLD_IMAGES"
         )
     return Item(typed_empties(image))
+
+
+def _before(found: Any) -> bytes:
+    """What the key held before this record, as `Event.before` has it. An item is never empty: it has its key."""
+    if found.event == "INSERT":
+        return ABSENT
+    image = bytes(found.detail.old)
+    return NOT_TOLD if image in (NOT_TOLD, b"null") else typed_empties(image)
 
 
 def _expired(found: Any) -> bool:

@@ -18,7 +18,10 @@ from daemon.freeze import DETECT, GO_ON, Orders
 from daemon.kcl.processor import Claimed, OrDie, ShardProcessor
 from daemon.kcl.shard import _protocol_out
 from daemon.source.stream import record_reader
-from sinks.change import KeyAttribute, KeySchema
+from daemon.verify.preimage import Load, Preimages
+from daemon.verify.rules import hash_of
+from daemon.verify.watching import NOT_WATCHED, WATCH, WATCHED, Head, ShardWatch, Watched
+from sinks.change import Key, KeyAttribute, KeySchema
 from sinks.memory import MemorySink
 
 FOLDER, FAULT = Path(sys.argv[1]), sys.argv[2]
@@ -62,6 +65,9 @@ def claim(shard, _):
             trouble=state.trouble,
             frozen=state.frozen_epoch,
             strays=state.strays,
+            watch=state.watch,
+            touched=len(state.touched),
+            compared=[state.preimages, state.preimages_wrong],
         )
         return control.put(shard, state, revision)
 
@@ -70,19 +76,39 @@ def claim(shard, _):
     return claimed
 
 
+def watch():
+    """A watch of the key `a`, which began before this process."""
+    control = MemoryControl()
+    control.put(WATCHED, Watched("w1", [hash_of(Key("a"))]), 0)
+    control.put(WATCH, Head("w1"), 0)
+    return ShardWatch(control)
+
+
+class Facts:
+    """A backfill that is long over, and no dead letter."""
+
+    load = staticmethod(lambda: Load(version=0, over_since=0))
+    refused = staticmethod(set)
+    text = staticmethod(str)
+    keep = staticmethod(lambda key, named, _: did("differs", key=key.partition, kind=named.kind))
+
+
 def main():
     protocol = _protocol_out()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sink, asserted = Sink(), FAULT == "asserted"
     processor = ShardProcessor(
         claim=claim,
         open_sink=lambda: None,
-        read=record_reader(KeySchema(KeyAttribute("id", "S"))),
-        apply=Sink().apply,
+        read=record_reader(KeySchema(KeyAttribute("id", "S")), wants_before=(lambda _: True) if asserted else None),
+        apply=sink.apply,
         keep=no_letters,
         checkpoint_seconds=0,
         orders=orders,
         keep_stray=keep_stray,
+        watch=watch() if FAULT == "watched" else NOT_WATCHED,
+        assertion=Preimages(sink.read, Facts()) if asserted else None,
     )
     guarded = processor if FAULT == "sink-raises" and sys.argv[3:] == ["without-or-die"] else OrDie(processor)
     KCLProcess(guarded, sys.stdin, protocol, sys.stderr).run()

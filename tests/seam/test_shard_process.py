@@ -226,3 +226,36 @@ def test_after_the_switch_a_write_of_the_source_is_kept_and_never_applied(java, 
     assert [(step["step"], step["sequence"]) for step in steps] == [("stray", f"{1:021d}")]
     assert kcl.steps()[-1]["strays"] == 1
     assert kcl.checkpoints == [f"{3:021d}"]
+
+
+def test_an_idle_shard_acknowledges_a_watch_with_its_first_empty_page(java):
+    kcl = java("watched")
+    kcl.begin()
+    assert kcl.page()["action"] == "status"
+    assert [step["watch"] for step in kcl.steps()] == ["", "w1"]
+    assert kcl.checkpoints == []
+
+
+def test_that_a_watched_key_was_touched_is_durable_together_with_the_position(java):
+    kcl = java("watched")
+    kcl.begin()
+    kcl.page(write(1, "b"))
+    kcl.page(write(2, "a"))
+    durable = [step for step in kcl.steps() if step["step"] == "durable"]
+    assert [(step["positions"][-1:], step["touched"]) for step in durable] == [
+        ([], 0),
+        ([f"{1:021d}"], 0),
+        ([f"{2:021d}"], 1),
+    ]
+
+
+def test_a_row_that_is_not_the_old_image_is_counted_and_told_before_the_event_replaces_it(java):
+    kcl = java("asserted")
+    kcl.begin()
+    kcl.page(write(1, "a"))
+    kcl.page(record(2, "MODIFY", "a", {"n": {"N": "2"}}, old={"n": {"N": "1.0"}}))
+    kcl.page(record(3, "MODIFY", "a", {"n": {"N": "3"}}, old={"n": {"N": "7"}}))
+    told = [step for step in kcl.steps() if step["step"] != "durable"]
+    assert [step["step"] for step in told] == ["applied", "applied", "differs", "applied"]
+    assert told[2] == {"step": "differs", "key": "a", "kind": "changed"}
+    assert kcl.steps()[-1]["compared"] == [3, 1]

@@ -41,8 +41,10 @@ class Serving:
         self.ended = self.busy = False
         self.inner = processor(jvm.known, jvm.generation, shard)
         jvm.world.watch(self)
-        self.inner.initialize(SimpleNamespace(shard_id=shard, sequence_number=lease.checkpoint))
-        self.after = int(lease.checkpoint) if lease.checkpoint.isdigit() else 0
+        # The lease may be another's when this process has begun: it reads from where it was told to begin.
+        checkpoint = lease.checkpoint
+        self.inner.initialize(SimpleNamespace(shard_id=shard, sequence_number=checkpoint))
+        self.after = int(checkpoint) if checkpoint.isdigit() else 0
 
     @property
     def owned(self):

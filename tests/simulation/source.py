@@ -96,7 +96,7 @@ class Source:
             return  # deleting nothing writes no record
         self.history.setdefault(key, []).append(Put(self.writes, self.clock.now, self.items.get(key)))
         event = "REMOVE" if image is None else ("MODIFY" if before is not None else "INSERT")
-        self._publish(key, event, self.items.get(key))
+        self._publish(key, event, self.items.get(key), before)
 
     def beat(self, item):
         """A heartbeat: a put like any other."""
@@ -104,7 +104,7 @@ class Source:
         known = self.beats.get(key)
         if known != item:  # an unchanged put writes no record
             self.beats[key] = item
-            self._publish(key, "MODIFY" if known else "INSERT", item)
+            self._publish(key, "MODIFY" if known else "INSERT", item, known)
 
     def reshape(self):
         """One open shard rolls over or splits."""
@@ -199,7 +199,7 @@ class Source:
         listed_at = max(shown, self.shards[parent].listed_at) if parent in self.shards else shown
         self.shards[name] = SimShard(name, parent, ranges, self.clock.now, listed_at)
 
-    def _publish(self, key, event, image):
+    def _publish(self, key, event, image, before):
         if not self.enabled:
             return
         part = zlib.crc32(key.encode()) % RANGES
@@ -214,7 +214,7 @@ class Source:
             "Keys": {"id": {"S": key}},
             "SequenceNumber": sequence,
             "NewImage": image or {},
-            "OldImage": {},
+            "OldImage": before or {},
         }
         body = json.dumps({"eventName": event, "dynamodb": detail, "userIdentity": None}).encode()
         shard.records.append(Record(self.sequence, visible, self.clock.now, sequence, body))

@@ -4,7 +4,7 @@ import pytest
 from fakes import record
 
 from daemon.source.heartbeat import MARK, ROUND
-from daemon.source.stream import VersionClock, record_reader, typed_empties
+from daemon.source.stream import ABSENT, NOT_TOLD, VersionClock, record_reader, typed_empties
 from sinks.attributes import UnreadableItem
 from sinks.change import Key, KeyAttribute, KeySchema
 
@@ -110,3 +110,22 @@ def test_a_heartbeat_of_another_move_or_of_before_a_resync_tells_no_round():
         found = read(made.binary_data, made.sequence_number, VersionClock(0))
         assert found.change is None
         assert (found.heartbeat is not None) is ((mark, told) == (MARK, {"S": "ours"}))
+
+
+def test_an_old_image_is_handed_on_only_for_the_keys_that_it_is_asked_for():
+    asked = record_reader(KEYS, wants_before=lambda key: key == Key("a"))
+    one = record(1, "MODIFY", "a", {"n": {"N": "2"}}, old={"n": {"N": "1"}, "empty": {}})
+    other = record(2, "MODIFY", "b", {"n": {"N": "2"}}, old={"n": {"N": "1"}})
+    seen = [asked(made.binary_data, made.sequence_number, VersionClock(0)).before for made in (one, other)]
+    assert json.loads(seen[0]) == {"id": {"S": "a"}, "n": {"N": "1"}, "empty": {"M": {}}}
+    assert seen[1] is None
+    assert read(one.binary_data, one.sequence_number, VersionClock(0)).before is None
+
+
+def test_an_insertion_had_nothing_before_and_a_stream_without_old_images_says_nothing():
+    asked = record_reader(KEYS, wants_before=lambda _: True)
+    told = [
+        asked(made.binary_data, made.sequence_number, VersionClock(0)).before
+        for made in (record(1, "INSERT", "a", {}), record(2, "MODIFY", "a", {}), record(3, "REMOVE", "a"))
+    ]
+    assert told == [ABSENT, NOT_TOLD, NOT_TOLD]

@@ -1,0 +1,133 @@
+"""Bugs of the watch, the pre-image assertion and the repair."""
+
+from mutants.mutant import PROCESSOR, STREAM, Mutant
+
+WATCHING, PREIMAGE, REPAIR = "daemon/verify/watching.py", "daemon/verify/preimage.py", "daemon/verify/repair.py"
+WATCHED, REPAIRED, ASSERTED = (
+    "tests/unit/test_watching.py",
+    "tests/property/test_repair.py",
+    "tests/property/test_preimage.py",
+)
+
+WATCH = (
+    Mutant(
+        "a repair is stamped with now",
+        "a newer write that is under way loses to an older one",
+        REPAIR,
+        "return Window(read, version, self._watch.untouched(keys, states))",
+        "return Window(read, int(self._clock.time() * 1e6), self._watch.untouched(keys, states))",
+        REPAIRED,
+    ),
+    Mutant(
+        "a repair does not ask what was written in its window",
+        "a newer write that is applied already loses to an older one",
+        REPAIR,
+        "    if key not in window.untouched:\n        return Outcome.BUSY\n",
+        "",
+        REPAIRED,
+    ),
+    Mutant(
+        "a repair takes the clock of the quickest shard",
+        "an event of a slower one gets a version below it",
+        REPAIR,
+        "version = min(states[leaf",
+        "version = max(states[leaf",
+        REPAIRED,
+    ),
+    Mutant(
+        "a repair rests on a round that began before its read",
+        "what was written before the read may not be applied yet",
+        REPAIR,
+        "        begun = self._proof().round\n        self._told(",
+        "        begun = 0\n        self._told(",
+        "tests/unit/test_repair.py",
+    ),
+    Mutant(
+        "a repair's version may be the version of an event",
+        "two items of one version: the target keeps either",
+        REPAIR,
+        "            if version > floor:\n",
+        "            if version:\n",
+        "tests/unit/test_repair.py",
+    ),
+    Mutant(
+        "a watch begins before the shards know of it",
+        "what a shard applies before it looks is not seen",
+        WATCHING,
+        "if not state.ended and state.watch != self._id]",
+        "if not state.ended and state.watch != self._id and False]",
+        WATCHED,
+    ),
+    Mutant(
+        "the next process forgets what was touched",
+        "a written key is called untouched",
+        WATCHING,
+        "        return state if state.watch == self._id else msgspec",
+        "        return msgspec",
+        WATCHED,
+    ),
+    Mutant(
+        "a process begins without knowing what is watched",
+        "its predecessor's acknowledgement stands for it",
+        PROCESSOR,
+        "self._pending = self._watch.resumed(self._record.state)",
+        "self._pending = self._record.state",
+        WATCHED,
+    ),
+    Mutant(
+        "an idle shard acknowledges with its next page of records",
+        "nobody can watch a quiet table",
+        PROCESSOR,
+        "        now = now or self._pending.watch != self._record.state.watch\n",
+        "",
+        WATCHED,
+    ),
+    Mutant(
+        "a watch that was replaced is answered for",
+        "what the shards saw since is of other keys",
+        WATCHING,
+        "        return shard not in self._watching and not state.positions",
+        "        return True",
+        WATCHED,
+    ),
+    Mutant(
+        "a replay is held against its row",
+        "every restart cries wolf",
+        PREIMAGE,
+        "stored is not None and stored.version >= event.version",
+        "stored is not None and stored.version > event.version + 10**15",
+        ASSERTED,
+    ),
+    Mutant(
+        "a missing row is told at once",
+        "a replayed event of a key that was deleted since cries wolf",
+        PREIMAGE,
+        "            if found is MISSING:\n                self._doubt(key, firsts[key], events)",
+        "            if found is MISSING:\n                wrong += self._told(key, found, 0)",
+        "tests/unit/test_preimage.py",
+    ),
+    Mutant(
+        "a doubt is a difference at the next heartbeat, whenever that was written",
+        "a deletion of before it may be still to come",
+        PREIMAGE,
+        "if doubt.round < event.heartbeat.round]",
+        "if doubt.round <= event.heartbeat.round + 10]",
+        "tests/unit/test_preimage.py",
+    ),
+    Mutant(
+        "a row of the load is held against every event",
+        "an export that is younger than the event has it already",
+        PREIMAGE,
+        "    if loaded_or_ghost and not load.settles(event):\n        return None\n",
+        "",
+        ASSERTED,
+    ),
+    Mutant(
+        "an insertion's old image is taken for one that the stream does not tell",
+        "a row where none should be is not found",
+        STREAM,
+        '    if found.event == "INSERT":\n        return ABSENT\n',
+        "",
+        "tests/unit/test_stream.py",
+    ),
+)
