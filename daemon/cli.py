@@ -28,6 +28,7 @@ from daemon.terminal import (
     out,
     refuse,
 )
+from daemon.verify_cli import verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -321,6 +322,7 @@ settings_cli.register(app)
 schema_cli.register(app)
 complete_cli.register(app)
 app.add_typer(letters, name="dead-letter", rich_help_panel="Commands")
+app.add_typer(verify, name="verify", rich_help_panel="Commands")
 
 
 def _as_json(document: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from daemon.sections import Backfill, Control, DeadLetters, Log, Mode, Ready, Server, Signal, Source, Tail
+from daemon.sections import Backfill, Control, DeadLetters, Log, Mode, Ready, Server, Signal, Source, Tail, Verify
 from sinks.cassandra.naming import table_name
 from sinks.cassandra.options import CassandraOptions
 from sinks.custom import CustomOptions
@@ -53,6 +53,7 @@ class Config(BaseSettings):
     target: Target
     control: Control = Control()
     dead_letters: DeadLetters = DeadLetters()
+    verify: Verify = Verify()
     server: Server = Server()
     ready: Ready = Ready()
     signal: Signal = Signal()

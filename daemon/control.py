@@ -15,6 +15,9 @@ vanish at any instruction: nothing is kept in the daemon.
 | `completion`     | `moveout complete`    | that the move is over: nothing of it is applied any more     |
 | `proof`          | the leader            | round of proof and the instant that is proven                |
 | `export`         | the leader, a person  | the export that is waited for (`daemon/exporting.py`)        |
+| `verify#run`     | who verifies, the CLI | the run of the comparison, and what it has found so far      |
+| `verify#part#…`  | who verifies          | how far the comparison of a part of the backfill is          |
+| `verify#diff#…`  | who finds one         | a key that differs, and what became of it                    |
 | `leader`         | every replica         | who leads, until when                                        |
 | `signal`         | the leader            | the published document                                       |
 
@@ -123,6 +126,7 @@ class Settings(msgspec.Struct, frozen=True):
     read_units_per_second: float | None = None
     write_percent: float | None = None  # of a DynamoDB target's write capacity, for the backfill
     write_units_per_second: float | None = None
+    verify_items_per_second: float | None = None
     backfill_paused: bool = False
     tail_paused: bool = False
 

@@ -35,6 +35,7 @@ class Observation(NamedTuple):
     export: str = ""  # where the export stands that the parts are waited for from, in a sentence
     export_failed: bool = False  # it needs a person
     hazard: str | None = None  # what of the target's settings could undo the move, and what mends it
+    verified: "Condition | None" = None  # what the comparison of source and target says; None: nobody compares
 
 
 class Limits(NamedTuple):
@@ -89,6 +90,7 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
             "LagWithinLimit" if within else "Behind",
             f"proven lag is {_seconds(lag)}, the limit is {limits.max_lag_seconds:g} s",
         ),
+        *_verified(seen),
     ]
 
 
@@ -137,6 +139,11 @@ def _backfill_complete(migration: Migration, seen: Observation) -> Condition:
     if seen.part_error and not complete:
         return Condition("BackfillComplete", status=False, reason="PartFailed", message=seen.part_error)
     return Condition("BackfillComplete", complete, "Complete" if complete else "Loading", message)
+
+
+def _verified(seen: Observation) -> list[Condition]:
+    """Judged by daemon/verify/judged.py, which knows the runs."""
+    return [] if seen.verified is None else [seen.verified]
 
 
 def _seconds(lag: float | None) -> str:

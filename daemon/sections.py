@@ -188,6 +188,21 @@ class DeadLetters(Section):
     limit: int = Field(default=1000, ge=0, description="More are a rule, no exceptions: the shard or file stops.")
 
 
+class Verify(Section):
+    """How source and target are compared while both live."""
+
+    auto: bool = Field(default=True, description="Begin by itself as soon as lag is proven behind the backfill.")
+    required: bool = Field(default=True, description="Readers may switch only when a run has found no difference.")
+    items_per_second: float | None = Field(default=None, gt=0, description="Rows read from the target. Default: all.")
+    sample_percent: float = Field(default=100, gt=0, le=100, description="Of the rows as the backfill wrote them.")
+    live_percent: float = Field(
+        default=1,
+        gt=0,
+        le=100,
+        description="Of all rows: read at the source, in random segments; 1,000 at least.",
+    )
+
+
 class Server(Section):
     """Metrics, health and signals over HTTP. Serves reads only."""
 

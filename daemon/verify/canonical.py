@@ -1,6 +1,7 @@
 """One spelling per value: two items are equal exactly when their canonical bytes are.
 
-Written apart from the engine and the sinks on purpose: a mistake there must not hide itself here.
+Written apart from the engine and the sinks on purpose: a mistake there must not hide itself here. It imports nothing of
+ours (tests/test_tidy.py); the demo's comparison at its end and the verification of a live move both rest on it.
 Every value is tagged with its type and carries its length, so that no two values share a spelling.
 """
 
@@ -17,6 +18,16 @@ class NotAnItem(ValueError):
 def canonical_item(item: Mapping[str, Any]) -> bytes:
     """The bytes of a whole item, attributes in order of their names. Raises NotAnItem."""
     return _map(item)
+
+
+def spelled(item: Mapping[str, Any]) -> dict[str, bytes]:
+    """The bytes of each attribute, by its name: absent and NULL are two things. Raises NotAnItem."""
+    return {name: canonical_value(value) for name, value in item.items()}
+
+
+def differing(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> list[str]:
+    """The names of the attributes that two spelled items do not have in common, in their order."""
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
 
 
 def canonical_value(value: Mapping[str, Any]) -> bytes:
