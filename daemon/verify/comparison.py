@@ -243,10 +243,9 @@ class Comparison:
             told = rules.chosen(hashed, self._run.id, self._known_share)
             if is_heartbeat(key):
                 continue
-            if told and version in self._versions:
-                if hashed not in self._known:
-                    self._doubts.append(Doubt(key, self._oldest, by="target"))
-            elif rules.chosen(hashed, self._run.id, self._shares.live):
+            nobodys = told and version in self._versions and hashed not in self._known
+            # A deletion that was never applied leaves a row as it was: only the source tells.
+            if nobodys or rules.chosen(hashed, self._run.id, self._shares.live):
                 self._doubts.append(Doubt(key, self._oldest, by="target"))
         self._listed += len(page)
         self._save_now_and_then()

@@ -163,6 +163,9 @@ class Unwatched:
         del keys
         return ""
 
+    def end(self) -> None:
+        """As settle.Watch."""
+
     def untouched(self, keys: Sequence[Key]) -> set[Key]:
         """None of them."""
         del keys

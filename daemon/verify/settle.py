@@ -52,6 +52,9 @@ class Watch(Protocol):
     def begin(self, keys: Sequence[Key]) -> str:
         """Watch these instead of what was watched before; returns when every open shard's process knows."""
 
+    def end(self) -> None:
+        """Nothing is watched any more; somebody else may."""
+
     def untouched(self, keys: Sequence[Key]) -> set[Key]:
         """Those of the watched keys that no shard's process has seen an event of, as of its saved state."""
 
@@ -156,6 +159,8 @@ class Settler:
             else:
                 settled.differences.append(looks.found(doubt))
         untouched = self._untouched([found.doubt.key for found in unproven if found.doubt.key in watched])
+        if watched:
+            self._watch.end()
         settled.differences.extend(found for found in unproven if found.doubt.key in untouched)
         return again + [found for found in unproven if found.doubt.key not in untouched]
 

@@ -6,6 +6,7 @@ from simulation.world import quiet
 
 from daemon.verify.comparison import Shares
 from daemon.verify.record import RunState
+from sinks.change import Change, Key
 
 KINDS = ("missing", "extra", "stale", "changed")
 SEEDS = range(12)
@@ -78,6 +79,26 @@ def test_an_update_that_was_never_applied_is_seen_at_the_source_only(may_scan):
     world.may_scan = may
     world.compared(2, ALL)
     assert {key: one.kind for key, one in world.differences()["open"].items()} == dict.fromkeys(lost, "stale")
+
+
+def test_a_deletion_that_was_never_applied_is_seen_where_the_target_lists_its_rows():
+    world = World(9, keys=300, live=1)
+    lost = [key for key, _ in world.export if key in world.quiet and world.sink.changes[key].version == B][:40]
+    for key in lost:
+        del world.source[key]
+    world.compared(1, NEVER)
+    assert world.differences()["open"] == {}
+    world.compared(2, ALL)
+    assert {key: one.kind for key, one in world.differences()["open"].items()} == dict.fromkeys(lost, "extra")
+
+
+def test_a_row_that_nobody_wrote_is_seen_without_reading_a_sample():
+    world = World(10, keys=300, live=1, may_scan=False)
+    foreign = [Key(f"foreign{number}") for number in range(30)]
+    for key in foreign:
+        world.sink.changes[key] = Change(key, B, world._item(key, may_expire=False))
+    world.compared(1, NEVER)
+    assert {key: one.kind for key, one in world.differences()["open"].items()} == dict.fromkeys(foreign, "extra")
 
 
 def test_a_row_that_was_put_since_the_backfill_and_got_lost_is_seen_by_the_sample_only():

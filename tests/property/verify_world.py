@@ -223,6 +223,9 @@ class World:
             self.step()
         return self.watch_id
 
+    def end(self):
+        self.watch_id, self.watched = "", frozenset()
+
     def untouched(self, keys):
         assert set(keys) <= self.watched
         return set(keys) - frozenset().union(*(shard.saved.touched for shard in self.shards))
