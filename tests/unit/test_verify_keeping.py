@@ -114,6 +114,24 @@ def test_a_run_that_was_stopped_ends_its_process_and_does_not_begin_again():
         runs.stop(leader.control)
 
 
+def test_rows_that_were_too_hot_are_looked_at_again_by_itself_but_differences_wait_for_a_person():
+    leader = Leader()
+    leader.turn()
+    one = Difference("changed", '{"id":{"S":"x"}}', ["n"], 5, 1.0, "window", State.HOT)
+    leader.control.put(DIFFERENCES + "ab", one, 0)
+    leader.write(state=RunState.FINISHED, finished_at=leader.clock.time())
+    assert leader.turn().reason == "Unsettled"
+    assert leader.run().id == 1
+    leader.clock.now += 100
+    leader.turn()
+    assert leader.run().id == 2
+    leader.control.put(DIFFERENCES + "ab", msgspec.structs.replace(one, state=State.OPEN), 1)
+    leader.write(state=RunState.FINISHED, finished_at=leader.clock.time())
+    leader.clock.now += 100
+    assert leader.turn().reason == "Differences"
+    assert leader.run().id == 2
+
+
 def test_a_difference_that_a_shard_finds_later_takes_the_condition_back():
     leader = Leader()
     leader.turn()
