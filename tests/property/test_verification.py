@@ -155,6 +155,28 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(seed):
     assert run.state is RunState.FINISHED
 
 
+@pytest.mark.parametrize("at", range(30))
+def test_what_was_in_doubt_when_a_process_was_killed_is_looked_at_again(at):
+    # No sample may find it instead: only the files' rows are compared.
+    world = World(70, keys=700, live=40, may_scan=False, ttl=False)
+    stored = world.sink.changes
+    as_loaded = [key for key, _ in world.export if key in world.quiet and stored[key].version == B]
+    planted = [key for key in as_loaded[::3] if world.damage("changed", key)]
+    calls = iter(range(1000))
+
+    def wanted():
+        if next(calls) == at:
+            raise Killed
+
+    number = world.claim()
+    try:
+        world.resumed(number, NEVER, wanted)
+    except Killed:
+        world.resumed(number, NEVER, lambda: None)
+    assert set(world.differences()["open"]) == set(planted)
+    assert len(planted) > 20
+
+
 class Restless(World):
     """Little is quiet, and much happens between two reads."""
 
