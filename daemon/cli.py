@@ -29,6 +29,7 @@ from daemon.terminal import (
     out,
     refuse,
 )
+from daemon.verify_cli import verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -299,6 +300,7 @@ abort_cli.register(app)
 app.add_typer(cutover, name="cutover", rich_help_panel="Commands")
 repair_cli.register(app)
 app.add_typer(letters, name="dead-letter", rich_help_panel="Commands")
+app.add_typer(verify, name="verify", rich_help_panel="Commands")
 
 
 def _as_json(document: Any) -> str:

@@ -18,6 +18,9 @@ vanish at any instruction: nothing is kept in the daemon.
 | `heartbeats`     | the leader            | which reserved keys were ever used (`daemon/reserved.py`)    |
 | `seal`           | the leader            | how far the stream is sealed, or opened again                |
 | `export`         | the leader, a person  | the export that is waited for (`daemon/exporting.py`)        |
+| `verify#run`     | who verifies, the CLI | the run of the comparison, and what it has found so far      |
+| `verify#part#…`  | who verifies          | how far the comparison of a part of the backfill is          |
+| `verify#diff#…`  | who finds one         | a key that differs, and what became of it                    |
 | `leader`         | every replica         | who leads, until when                                        |
 | `signal`         | the leader            | the published document                                       |
 | `hook#<n>`       | the leader            | events that a hook is still to be told (`signal/outbox.py`)  |
@@ -139,6 +142,7 @@ class Settings(msgspec.Struct, frozen=True):
     read_units_per_second: float | None = None
     write_percent: float | None = None  # of a DynamoDB target's write capacity, for the backfill
     write_units_per_second: float | None = None
+    verify_items_per_second: float | None = None
     backfill_paused: bool = False
     tail_paused: bool = False
 

@@ -42,6 +42,7 @@ class Observation(NamedTuple):
     proven_at: float | None = None  # when applied_through was concluded
     unproven: str | None = None  # why applied_through, or the want of it, must not count
     strays: int = 0  # writes at the source after the writers had switched
+    verified: "Condition | None" = None  # what the comparison of source and target says; None: nobody compares
 
 
 class Limits(NamedTuple):
@@ -96,6 +97,7 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
             "LagWithinLimit" if within else "Behind",
             f"proven lag is {_seconds(lag)}, the limit is {limits.max_lag_seconds:g} s",
         ),
+        *_verified(seen),
     ]
 
 
@@ -158,6 +160,11 @@ def _backfill_complete(migration: Migration, seen: Observation) -> Condition:
     if seen.part_error and not complete:
         return Condition("BackfillComplete", status=False, reason="PartFailed", message=seen.part_error)
     return Condition("BackfillComplete", complete, "Complete" if complete else "Loading", message)
+
+
+def _verified(seen: Observation) -> list[Condition]:
+    """Judged by daemon/verify/judged.py, which knows the runs."""
+    return [] if seen.verified is None else [seen.verified]
 
 
 def _seconds(lag: float | None) -> str:

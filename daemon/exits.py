@@ -23,13 +23,14 @@ def told(error: Exception) -> tuple[int, str] | None:
     from daemon.resync import NotHealed
     from daemon.retry import Abandoned
     from daemon.server import ListenFailed
+    from daemon.verify.runs import NotComparable
     from sinks.sink import SinkError
 
     if isinstance(error, CheckFailed | JavaMissing | JarsUnavailable | NotCompiled):
         return EXIT_REFUSED, str(error)
     if isinstance(error, BackfillIncomplete | SinkError | BoxUnavailable | TooManyDeadLetters):
         return EXIT_REFUSED, str(error)
-    if isinstance(error, NoSuchLetter | NotHealed | FenceFailed):
+    if isinstance(error, NoSuchLetter | NotHealed | FenceFailed | NotComparable):
         return EXIT_REFUSED, str(error)
     if isinstance(error, ConfigurationError | ListenFailed | UnusableSetting):
         return EXIT_USAGE, str(error)

@@ -2,8 +2,9 @@
 
     worker CONFIG INDEX OF [TABLE]     a backfill worker (daemon/worker.py)
     shard CONFIG GENERATION TABLE      one shard of a stream (daemon/kcl/shard.py)
+    verify CONFIG TABLE                the comparison of source and target (daemon/verify/run.py)
 
-Both without pydantic: another process checks the configuration, before this one imports what it needs.
+All without pydantic: another process checks the configuration, before this one imports what it needs.
 """
 
 import sys
@@ -23,11 +24,16 @@ def shard_command(config_path: str, generation: int, table: str) -> tuple[str, .
     return (*_ENTRY, "shard", config_path, str(generation), table)
 
 
+def verify_command(config_path: str, table: str) -> tuple[str, ...]:
+    """What starts the comparison of one table."""
+    return (*_ENTRY, "verify", config_path, table)
+
+
 _ENTRY = (sys.executable, "-m", "daemon.lean")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code of one of the two."""
+    """The exit code of one of them."""
     unchecked.stand_in()
     match list(arguments):
         case ["worker", path, index, of, *table]:
@@ -40,6 +46,11 @@ def main(arguments: Sequence[str]) -> int:
             from daemon.kcl import shard
 
             return shard.main(config, int(generation))
+        case ["verify", path, table]:
+            (config,) = handed_on.given(path, table)
+            from daemon.verify import run
+
+            return run.main(config)
     raise ValueError(f"a worker or a shard was expected, found {' '.join(arguments)!r}: see daemon/lean.py")
 
 

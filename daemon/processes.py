@@ -10,7 +10,7 @@ from daemon.app import Parts
 from daemon.beside import Beside
 from daemon.java.jre import java
 from daemon.kcl.start import kcl_daemon
-from daemon.lean import worker_command
+from daemon.lean import verify_command, worker_command
 from daemon.supervise import Command, Process
 from daemon.worker import PARENT_VARIABLE
 
@@ -26,6 +26,9 @@ class Processes(Protocol):
 
     def worker(self, index: int, of: int) -> Process:
         """The backfill worker of one share."""
+
+    def verifier(self) -> Process:
+        """The comparison of source and target."""
 
     def beside(self, name: str, act: Callable[[], None], every_seconds: float = 0.0) -> Beside:
         """Work that must not hold up the loop."""
@@ -49,6 +52,11 @@ class LocalProcesses:
     def worker(self, index: int, of: int) -> Process:
         """What `moveout backfill` becomes; it ends when this process does."""
         arguments = worker_command(str(self._config_path), index, of, self._parts.config.source.table)
+        return Command(arguments, {PARENT_VARIABLE: str(os.getpid()), **logs.export_path()})
+
+    def verifier(self) -> Process:
+        """It ends when this process does, or when the run is over."""
+        arguments = verify_command(str(self._config_path), self._parts.config.source.table)
         return Command(arguments, {PARENT_VARIABLE: str(os.getpid()), **logs.export_path()})
 
     def beside(self, name: str, act: Callable[[], None], every_seconds: float = 0.0) -> Beside:

@@ -200,6 +200,28 @@ class DeadLetters(Section):
     limit: int = Field(default=1000, ge=0, description="More are a rule, no exceptions: the shard or file stops.")
 
 
+class Verify(Section):
+    """How source and target are compared while both live."""
+
+    auto: bool = Field(default=True, description="Begin by itself as soon as lag is proven behind the backfill.")
+    required: bool = Field(default=True, description="Readers may switch only when a run has found no difference.")
+    items_per_second: float | None = Field(default=None, gt=0, description="Rows read from the target. Default: all.")
+    sample_percent: float = Field(default=100, gt=0, le=100, description="Of the rows as the backfill wrote them.")
+    live_percent: float = Field(
+        default=1,
+        gt=0,
+        le=100,
+        description="Of all rows: read at the source, in random segments; 1,000 at least.",
+    )
+    preimage_percent: float = Field(
+        default=1,
+        ge=0,
+        le=100,
+        description="Of the keys, whose live events are held against the target's row before they are applied: one "
+        "read of the target each. 0: none.",
+    )
+
+
 class Server(Section):
     """Metrics, health and signals over HTTP. Serves reads only."""
 
@@ -358,18 +380,6 @@ class Cutover(Section):
         default=1, ge=0, le=600, description="By which the target's clocks, and the writers', may be wrong."
     )
     fence: Fence = Fence()
-
-
-class Verify(Section):
-    """How source and target are compared while the move runs."""
-
-    preimage_percent: float = Field(
-        default=1,
-        ge=0,
-        le=100,
-        description="Of the keys, whose live events are held against the target's row before they are applied: one "
-        "read of the target each. 0: none.",
-    )
 
 
 class Log(Section):

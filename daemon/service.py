@@ -23,6 +23,7 @@ from daemon.processes import Processes
 from daemon.signal.document import Document, Paused, Progress, Tail, document
 from daemon.supervise import Kept, Process
 from daemon.target_settings import LOOK_SECONDS, Guard
+from daemon.verify.keeping import Keeping
 
 log = structlog.get_logger()
 
@@ -73,6 +74,7 @@ class Service:
         self._generation = migration.generation
         self._kcl = self._kept("kcl", self._processes.kcl, EXIT_GAP)
         self._workers = [self._worker(index) for index in range(self._config.backfill.workers)]
+        self._verifying = Keeping(self._parts, lambda: self._kept("verify", self._processes.verifier, 0))
         self._observer: Observer | None = None
         self._settling = self._processes.beside("settle", lambda: beside.settle(self._parts, migration, self._wanted))
 
@@ -193,6 +195,8 @@ class Service:
         if migration.phase is not Phase.ABORTED:
             self._guarding.start()
         look = self._observer.look(migration, settled=self._settling.done)
+        verified = self._verifying.turn(migration, look.observation)
+        look = look._replace(observation=look.observation._replace(verified=verified))
         if cutover.to_be_settled(migration, look.observation):
             self._settling.start()
         if exporting.pending(migration):
@@ -218,9 +222,9 @@ class Service:
 
     def _publish(self, migration: Migration, look: Look, *, changed: bool) -> None:
         proven, paused = look.seen.proof.proven_round, self._paused(migration, look)
-        progress = Progress(
-            proven, look.items_per_second, self._tail(look), look.letters, paused, slowest=look.seen.slowest
-        )
+        tail, verified = self._tail(look), self._verifying.shown
+        rate, slowest = look.items_per_second, look.seen.slowest
+        progress = Progress(proven, rate, tail, look.letters, paused, verified, slowest=slowest)
         observation, limits = look.observation, self._limits
         self.published = document(self._config.name, migration, observation, limits, progress, self.table)
         if changed or self._clock.monotonic() - self._published_at >= PUBLISH_SECONDS:
@@ -291,6 +295,7 @@ class Service:
         self._stop_workers()
 
     def _stop_workers(self) -> None:
+        self._verifying.stop()
         for worker in self._workers:
             worker.stop(grace_seconds=5)
 

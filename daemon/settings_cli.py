@@ -40,6 +40,7 @@ KEYS: Mapping[str, Key] = {
     "backfill.read_units": Key("read_units_per_second", "read_percent", math.inf, "read units per second"),
     "target.write_percent": Key("write_percent", "write_units_per_second", 100, "% of the target's write capacity"),
     "target.write_units": Key("write_units_per_second", "write_percent", math.inf, "write units per second"),
+    "verify.rate": Key("verify_items_per_second", None, math.inf, "rows per second"),
 }
 
 
@@ -52,7 +53,8 @@ def set_(
 
     Keys: backfill.rate (items per second), backfill.read_percent (of the table's read capacity, for a scan),
     backfill.read_units (read units per second, for a scan), target.write_percent (of a DynamoDB target's write
-    capacity), target.write_units (write units per second), each for all workers of the backfill together. VALUE is a
+    capacity), target.write_units (write units per second), each for all workers of the backfill together, verify.rate
+    (rows per second that verification reads from the target). VALUE is a
     number above 0, or none: then the configuration holds again. To halt the backfill: moveout pause backfill.
     """
     try:
@@ -185,6 +187,7 @@ def _configured(config: Config) -> Mapping[str, float | None]:
         "read_units_per_second": backfill.scan.read_units_per_second,
         "write_percent": getattr(config.target, "write_percent", None),
         "write_units_per_second": getattr(config.target, "write_units_per_second", None),
+        "verify_items_per_second": config.verify.items_per_second,
     }
 
 

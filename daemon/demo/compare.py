@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from daemon.demo.canonical import NotAnItem, canonical_item, canonical_value
+from daemon.verify.canonical import NotAnItem, canonical_item, canonical_value
 
 HEARTBEAT_PREFIX = "moveout#heartbeat#"  # written by the service into the source, never moved
 SAMPLES_MAX = 20

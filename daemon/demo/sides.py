@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from daemon.demo.canonical import NotAnItem
 from daemon.demo.compare import Item
 from daemon.demo.wire import Wire
+from daemon.verify.canonical import NotAnItem
 
 PAGE_ROWS = 1000
 VERSION_ATTRIBUTE = "moveout:version"  # the service adds it to every item of a DynamoDB target

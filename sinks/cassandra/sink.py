@@ -40,6 +40,7 @@ from sinks.provision import SchemaStep, SourceTable
 from sinks.sink import Rejection, SinkError, SinkMisconfigured, SinkUnavailable, Stored
 
 PAGE_ROWS = 5000
+READS_AT_ONCE = 64
 RECONNECT_SECONDS = 2.0
 # In milliseconds. The function has this name in Cassandra up to 5 and in ScyllaDB.
 CLOCK = "SELECT toUnixTimestamp(now()) AS at FROM system.local"
@@ -139,16 +140,12 @@ class CassandraSink:
 
     def read(self, keys: Sequence[Key]) -> Mapping[Key, Stored]:
         """What the table holds for these keys, as whole items."""
-        found = {}
-        for key in keys:
-            try:
-                cells = self._layout.keys.cells(key)
-            except UNBINDABLE:
-                continue  # its changes are rejected, so it is not there
-            row = self._row(cells)
-            if row is not None:
-                found[key] = self._layout.stored(key, row)
-        return found
+        return {
+            key: self._layout.stored(key, row)
+            for start in range(0, len(keys), READS_AT_ONCE)
+            for key, row in self._rows(keys[start : start + READS_AT_ONCE])
+            if row is not None
+        }
 
     def versions(self) -> Iterator[Sequence[tuple[Key, int]]]:
         """Key and version of every row, by pages of PAGE_ROWS."""
@@ -301,14 +298,23 @@ class CassandraSink:
             raise SinkUnavailable("the sink is not open")
         return self._transport.write(mutations)
 
-    def _row(self, key: Sequence[bytes]) -> Any:
+    def _rows(self, keys: Sequence[Key]) -> Sequence[tuple[Key, Any]]:
+        """The rows of so many keys, asked for together; None where there is none."""
         session = self._active()
-        bound = BoundStatement(self._select)
-        bound.values = list(key)
         try:
-            return session.execute(bound).one()
+            asked = [(key, session.execute_async(bound)) for key, bound in self._bound(keys)]
+            return [(key, answer.result().one()) for key, answer in asked]
         except Exception as error:
             raise as_sink_error(error) from error
+
+    def _bound(self, keys: Sequence[Key]) -> Iterator[tuple[Key, Any]]:
+        for key in keys:
+            bound = BoundStatement(self._select)
+            try:
+                bound.values = list(self._layout.keys.cells(key))
+            except UNBINDABLE:
+                continue  # its changes are rejected, so it is not there
+            yield key, bound
 
 
 def _told(failure: Exception, left: Sequence[Change]) -> SinkError:

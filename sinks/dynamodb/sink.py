@@ -102,13 +102,12 @@ class DynamoDbSink:
 
     def read(self, keys: Sequence[Key]) -> Mapping[Key, Stored]:
         """What the table holds for these keys, the hidden attribute taken off."""
-        found = {}
-        for key in keys:
-            stored = self._guarded(self._get, key)
-            if stored is not None:
-                version, json = stored
-                found[key] = Stored(version, Item(json))
-        return found
+        answers = self._active().pool.map(lambda key: self._guarded(self._get, key), keys)
+        return {
+            key: Stored(stored[0], Item(stored[1]))
+            for key, stored in zip(keys, answers, strict=True)
+            if stored is not None
+        }
 
     def versions(self) -> Iterator[Sequence[tuple[Key, int]]]:
         """Key and version of every item that we wrote, by pages of the service's own size."""

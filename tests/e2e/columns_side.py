@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import msgspec
 from cassandra.query import SimpleStatement
-
 from daemon.demo.canonical import NotAnItem
 
 PAGE_ROWS = 1000

@@ -182,6 +182,9 @@ class Session:
         self._store.schema = self._store.schema or created(statement)
         return None
 
+    def execute_async(self, statement):
+        return SimpleNamespace(result=lambda: self.execute(statement))
+
     def _select(self, bound):
         if bound.statement.kind != "select":
             raise Unsupported(f"a lone {bound.statement.kind}")

@@ -382,6 +382,7 @@ def configuration(kind, manifest):
             backfill={"manifest": "s3://exports/x/manifest-summary.json", "workers": 2, "batch_rows": 3},
             tail={"heartbeat_seconds": 5, "checkpoint_seconds": 1},
             ready={"max_lag_seconds": 12, "stable_for_seconds": 3},
+            verify={"auto": False, "required": False},  # property/verify_world.py is its world
             target=(
                 {"kind": "cassandra", "contact_points": ["x"], "keyspace": "k", "local_datacenter": "d"}
                 | {"table": TABLE, "create_table": True}

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.demo.canonical import NotAnItem, canonical_item, canonical_value
 from daemon.demo.compare import SAMPLES_MAX, Difference, compare
 from daemon.demo.dataset import items
 from daemon.demo.sides import CassandraSide
+from daemon.verify.canonical import NotAnItem, canonical_item, canonical_value
 
 KEYS = ("customer", "order")
 MISSING, EXTRA, CHANGED = Difference.MISSING, Difference.EXTRA, Difference.CHANGED

@@ -28,7 +28,7 @@ def ran(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
-@pytest.mark.parametrize("process", ["daemon.worker", "daemon.kcl.shard"])
+@pytest.mark.parametrize("process", ["daemon.worker", "daemon.kcl.shard", "daemon.verify.run"])
 @pytest.mark.parametrize("driver", ["sinks.cassandra.sink", "sinks.dynamodb.sink", "sinks.jsonl.sink"])
 def test_a_process_that_moves_rows_carries_nothing_that_it_does_not_use(process, driver):
     said = ran("-c", f"{BEGUN}; import json, sys, {process}, {driver}; print(json.dumps(list(sys.modules)))")

@@ -1,0 +1,94 @@
+"""What the runs say about readiness, and to whoever asks. Pure."""
+
+from typing import NamedTuple
+
+from daemon.cutover import Condition
+from daemon.signal.document import Verification, iso
+from daemon.verify.record import Count, Run, RunState, strength
+from daemon.verify.rules import upper_bound
+
+TYPE = "Verified"
+LOOK_CLOSER = "`moveout verify report` names them, `moveout repair` mends them"
+
+
+class Asked(NamedTuple):
+    """What the configuration and the target make of it. `unreadable` says why nothing can be compared."""
+
+    required: bool
+    auto: bool
+    unreadable: str | None = None
+
+
+def condition(asked: Asked, run: Run | None, count: Count, generation: int) -> Condition:
+    """Holds when a run of this generation has found no difference, and none stands or waits to be settled.
+
+    Runs begin behind the backfill only: a run of this generation began after it.
+    """
+    if asked.unreadable is not None:
+        return _holds("NotReadable", asked.unreadable)
+    of_now = run if run is not None and run.generation == generation else None
+    judged = _judged(asked, of_now, count)
+    if judged.status or asked.required:
+        return judged
+    return _holds("NotRequired", f"{judged.message} (verify.required is false)")
+
+
+def _judged(asked: Asked, run: Run | None, count: Count) -> Condition:
+    if count.open or (run is not None and run.unrecorded):
+        more = f" and {run.unrecorded:,} more" if run is not None and run.unrecorded else ""
+        return _fails("Differences", f"{kinds(count)}{more}: {LOOK_CLOSER}; then `moveout verify start`")
+    if count.hot:
+        return _fails("Unsettled", f"{count.hot:,} row(s) were written each time they were looked at; " + again())
+    if run is None:
+        begins = "a run begins as soon as lag is proven" if asked.auto else "begin one: `moveout verify start`"
+        return _fails("NotVerified", f"source and target were not compared since the backfill; {begins}")
+    if run.clean is not None:
+        going_on = f"; run {run.id} goes on" if run.state is RunState.RUNNING else ""
+        return _holds("Compared", f"{strength(run.clean.compared, run.clean.live, 0)} (run {run.clean.id}){going_on}")
+    if run.state is RunState.RUNNING:
+        return _fails("Running", progress(run))
+    return _fails(run.state.value.capitalize(), f"run {run.id} {run.state.value}: {run.message or '-'}; {again()}")
+
+
+def again() -> str:
+    """What to do about it."""
+    return "`moveout verify start` looks again"
+
+
+def kinds(count: Count) -> str:
+    """`3 row(s) differ: 2 missing, 1 stale`."""
+    told = ", ".join(f"{number:,} {kind}" for kind, number in count.by_kind.items() if number)
+    return f"{count.open:,} row(s) differ{': ' if told else ''}{told}"
+
+
+def progress(run: Run) -> str:
+    """Where a run is, in a sentence."""
+    trouble = f"; {run.message}" if run.message else ""
+    return f"run {run.id} has looked at {run.looked_at:,} of about {run.total:,} rows ({run.stage}){trouble}"
+
+
+def shown(run: Run | None, count: Count) -> Verification | None:
+    """For the document; None where no run was begun."""
+    if run is None:
+        return None
+    differences = count.open + run.unrecorded
+    return Verification(
+        run=run.id,
+        state=run.state.value,
+        compared=run.compared,
+        total=run.total,
+        differences=dict(count.by_kind),
+        open=count.hot,
+        upper_bound=upper_bound(run.live, differences),
+        began_at=iso(run.began_at),
+        finished_at=None if run.finished_at is None else iso(run.finished_at),
+        message=progress(run) if run.state is RunState.RUNNING else run.message,
+    )
+
+
+def _holds(reason: str, message: str) -> Condition:
+    return Condition(TYPE, True, reason, message)  # noqa: FBT003
+
+
+def _fails(reason: str, message: str) -> Condition:
+    return Condition(TYPE, False, reason, message)  # noqa: FBT003
