@@ -10,10 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from daemon.demo.compare import Comparison
 from daemon.demo.screen import Screen, screen, show_status
@@ -32,7 +31,10 @@ EXPORT_SECONDS = 90.0
 BACKFILL_SECONDS = 150.0
 TAIL_SECONDS = 150.0
 ROLLOVER_SECONDS = 90.0
-DRAIN_SECONDS = 90.0
+READERS_PERCENT = (10, 50, 100)
+READERS_SECONDS = 2.0
+WRITERS_TIMEOUT = "60s"
+AFTER_SECONDS = 4.0
 READY_SECONDS = 180
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -48,7 +50,7 @@ class Options(NamedTuple):
 class Result(NamedTuple):
     """What the closing table tells."""
 
-    journal: dict[str, int]
+    journal: dict[str, Any]
     signal: Status
     comparison: Comparison
     crashes: list[str]
@@ -108,8 +110,8 @@ def _play(options: Options, folder: Path, show: Screen) -> int:
 
 def _move(stage: Stage, options: Options, show: Screen) -> Result:
     """The run book."""
-    _prepare(stage, options, show)
     listen = f"127.0.0.1:{free_port()}"
+    _prepare(stage, options, listen, show)
     config = stage.configure(None, listen)
     watch = Watch(show)
     service = Service(config, stage.folder / "service.log", listen, watch.see)
@@ -125,7 +127,8 @@ def _move(stage: Stage, options: Options, show: Screen) -> Result:
     finally:
         show.say("stopping the service")
         service.stop()
-    with show.phase("compare", "comparing source and target completely, both ways, by an independent reader"):
+    says = "comparing the target with the source and the application's journal completely, both ways"
+    with show.phase("compare", f"{says}, by an independent reader"):
         comparison = stage.compare()
     return Result(journal, ready, comparison, crashes, watch.backfill_seconds)
 
@@ -141,7 +144,7 @@ def _fetch(sink: str, show: Screen) -> None:
             jars.ensure(name, fetched)
 
 
-def _prepare(stage: Stage, options: Options, show: Screen) -> None:
+def _prepare(stage: Stage, options: Options, listen: str, show: Screen) -> None:
     _fetch(options.sink, show)
     others = "an S3 server and a Cassandra node" if options.sink == "cassandra" else "an S3 server"
     with show.phase("servers", f"starting DynamoDB Local, and beside it {others}"):
@@ -149,7 +152,7 @@ def _prepare(stage: Stage, options: Options, show: Screen) -> None:
     with show.phase("load", f"loading {options.items:,} items of every DynamoDB type while the others start"):
         stage.load(options.seed, options.items, _bar(show, "load", options.items))
         stage.wait_for_servers()
-    pid = stage.start_application(options.seed, options.items)
+    pid = stage.start_application(options.seed, options.items, service=f"http://{listen}")
     show.say(f"the application writes to the source from now on, about 200 times a second (process {pid})")
     time.sleep(HEAD_START_SECONDS)
 
@@ -189,19 +192,25 @@ def _roll_over(stage: Stage, service: Service, records: int, show: Screen) -> No
         service.follow(lambda status: status["tail"]["shards_ended"] > ended, "an ended shard", ROLLOVER_SECONDS)
 
 
-def _switch(stage: Stage, service: Service, show: Screen) -> tuple[dict[str, int], Status]:
-    """Stop the writing, wait until lag is proven zero: all that was written is in the target."""
-    with show.phase("drain", "the application stops; waiting for the proof that all it wrote has arrived"):
-        journal = stage.stop_application()
-        stopped_at = time.time()
-        show.say(f"the application made {journal['writes']:,} writes: {_kinds(journal)}")
-        drained = service.follow(
-            lambda status: _applied_through(status) >= stopped_at, "a proof that covers the last write", DRAIN_SECONDS
-        )
-        show.say(f"lag is proven zero: all before {drained['lag']['applied_through']} is in the target")
+def _switch(stage: Stage, service: Service, show: Screen) -> tuple[dict[str, Any], Status]:
+    """Readers first, then the writers, under a live application; what it wrote and read, and the signal."""
     with show.phase("signal", f"moveout wait --for ready-readers --timeout {READY_SECONDS}"):
         ready = service.wait_ready(READY_SECONDS)
     show.say(f"SIGNAL: switch readers (epoch {ready['epoch']}, since {ready['ready']['since']}): {ready['message']}")
+    with show.phase("readers", "the readers follow the flag demo.reads over OFREP: 10, 50, 100 percent of them"):
+        for percent in READERS_PERCENT:
+            show.say(service.ask("cutover", "readers", "--percent", str(percent)))
+            time.sleep(READERS_SECONDS)
+    with show.phase("writers", "moveout cutover writers: fence, drain, verify, freeze, commit"):
+        show.say(service.ask("cutover", "writers", "--no-reverse", "--timeout", WRITERS_TIMEOUT))
+    with show.phase("after", "the application goes on at the target, and has not been told by anyone but the signal"):
+        time.sleep(AFTER_SECONDS)
+        journal = stage.stop_application()
+    writes = {kind: count for kind, count in journal.items() if isinstance(count, int)}
+    show.say(f"the application made {journal['writes']:,} writes: {_kinds(writes)}")
+    show.say(f"it could not write for {journal['fence_seconds']} s; its readers were sent to {journal['reads']}")
+    if not any(kind.startswith("target ") for kind in journal):
+        raise DemoFailed(f"the application was to write to the target after the switch, and did not: {journal}")
     return journal, ready
 
 
@@ -235,12 +244,6 @@ def _bounded(status: Status) -> bool:
     return status["lag"]["seconds"] is not None
 
 
-def _applied_through(status: Status) -> float:
-    """Epoch seconds; 0 while nothing is proven."""
-    instant = status["lag"]["applied_through"]
-    return datetime.fromisoformat(instant).timestamp() if instant and _bounded(status) else 0.0
-
-
 def _bar(show: Screen, name: str, total: int) -> Callable[[int], None]:
     began = time.monotonic()
 
@@ -252,18 +255,20 @@ def _bar(show: Screen, name: str, total: int) -> Callable[[int], None]:
     return moved
 
 
-def _kinds(journal: dict[str, int]) -> str:
+def _kinds(journal: dict[str, Any]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in journal.items() if kind != "writes")
 
 
 def _report(options: Options, result: Result, show: Screen) -> None:
     compared, tail, backfill = result.comparison, result.signal["tail"], result.signal["backfill"]
     rows = [
-        ("items in the source", f"{compared.source_items:,}"),
+        ("items expected", f"{compared.source_items:,}: the source's, and the writes behind the switch over them"),
         (f"items in the target ({options.sink})", f"{compared.target_items:,}"),
         ("backfill", _backfill_row(backfill["items_total"], result.backfill_seconds)),
         ("changes", f"{result.journal['writes']:,} writes, {tail['records']:,} stream records read"),
         ("lag at the signal", f"{result.signal['lag']['seconds']} s, proven by {result.signal['lag']['proof']}"),
+        ("readers", ", ".join(f"{count:,} sent to the {side}" for side, count in result.journal["reads"].items())),
+        ("write fence", f"{result.journal['fence_seconds']} s without a write, by the application's own clock"),
         ("shards", f"{tail['shards_ended']} ended, {tail['shards_open']} open"),
         ("restarts", "; ".join(result.crashes)),
         ("differences", ", ".join(f"{count:,} {kind}" for kind, count in compared.counts.items())),

@@ -101,8 +101,23 @@ class Service:
         signal: Status = json.loads(waited.stdout)
         return signal
 
-    def _command(self, verb: str, *options: str) -> list[str]:
-        return [sys.executable, "-m", "daemon.cli", verb, "--config", str(self._config), *options]
+    def ask(self, *words: str) -> str:
+        """Run another command of moveout on the same configuration; the last line that it prints.
+
+        Raises DemoFailed when it refuses.
+        """
+        asked = subprocess.run(
+            self._command(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if asked.returncode:
+            raise DemoFailed(
+                f"moveout {' '.join(words)}: expected exit code 0, found {asked.returncode}: {asked.stderr[-2000:]} "
+                f"{self._log_tail()}"
+            )
+        return (asked.stdout.strip() or asked.stderr.strip()).splitlines()[-1]
+
+    def _command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "daemon.cli", *words, "--config", str(self._config)]
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -1,13 +1,15 @@
 """What the comparison reads: a DynamoDB table, or a table in Cassandra. Each with its own plain client."""
 
+import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from daemon.demo.compare import Item
+from daemon.demo.compare import Item, Side
+from daemon.demo.dataset import PARTITION, SORT
 from daemon.demo.wire import Wire
 from daemon.verify.canonical import NotAnItem
 
@@ -18,12 +20,18 @@ _decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 
 
 class DynamoDbSide:
-    """A DynamoDB table. `hidden`: attributes that the service added and the comparison leaves out."""
+    """A DynamoDB table. `hidden`: attributes that the service added and the comparison leaves out.
 
-    def __init__(self, wire: Wire, table: str, hidden: tuple[str, ...] = ()) -> None:
+    `written`: keys that the application has written to the table itself, without them.
+    """
+
+    def __init__(
+        self, wire: Wire, table: str, hidden: tuple[str, ...] = (), written: Mapping[Any, Any] | None = None
+    ) -> None:
         self._wire = wire
         self._table = table
         self._hidden = hidden
+        self._written = written or {}
 
     def items(self) -> Iterator[Item]:
         """Every item, read consistently."""
@@ -37,11 +45,42 @@ class DynamoDbSide:
         return None if found is None else self._shown(found)
 
     def _shown(self, item: dict[str, Any]) -> Item:
+        own = self._written and plain_key(item) in self._written
         for name in self._hidden:
             # A row without it was not written by the service: it must not pass as a moved one.
-            if item.pop(name, None) is None:
+            if item.pop(name, None) is None and not own:
                 raise NotAnItem(f"{self._table}: expected the attribute {name!r} in every item, found {sorted(item)}")
         return item
+
+
+class Overlaid:
+    """A side with what the application has written behind the switch: the state that the target must have."""
+
+    def __init__(self, side: Side, written: Mapping[Any, Item | None]) -> None:
+        """`written`: plain key -> the whole item, None where it was deleted."""
+        self._side = side
+        self._written = written
+
+    def items(self) -> Iterator[Item]:
+        """Every item, once."""
+        yield from (item for item in self._side.items() if plain_key(item) not in self._written)
+        yield from (item for item in self._written.values() if item is not None)
+
+    def get(self, key: Item) -> Item | None:
+        """One item by its key."""
+        plain = plain_key(key)
+        return self._written[plain] if plain in self._written else self._side.get(key)
+
+
+def plain_key(item: Item) -> tuple[str, ...]:
+    """The key of an item of the demo's table, both halves text."""
+    return tuple(item[name]["S"] for name in (PARTITION, SORT))
+
+
+def written_by(lines: Iterable[str]) -> dict[tuple[str, ...], Item | None]:
+    """What the application's journal of writes to the target says that each key holds."""
+    changes = map(json.loads, lines)
+    return {plain_key(key): None if attributes is None else {**key, **attributes} for key, attributes in changes}
 
 
 class CassandraSide:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +14,7 @@ import boto3
 from botocore.config import Config
 
 from daemon.demo import configuration, dataset, processes, source_table
+from daemon.demo.application import of_target
 from daemon.demo.compare import Comparison, Side, compare
 from daemon.demo.configuration import KEYSPACE, REGION, SOURCE_TABLE, TARGET_TABLE
 from daemon.demo.export import export_table
@@ -22,7 +23,7 @@ from daemon.demo.servers.dynamodb_local import DynamoDbLocal
 from daemon.demo.servers.export_api import ExportServer
 from daemon.demo.servers.s3 import S3Server
 from daemon.demo.service import DemoFailed
-from daemon.demo.sides import VERSION_ATTRIBUTE, CassandraSide, DynamoDbSide
+from daemon.demo.sides import VERSION_ATTRIBUTE, CassandraSide, DynamoDbSide, Overlaid, written_by
 from daemon.demo.wire import Wire
 
 BUCKET, PREFIX = "exports", "demo"
@@ -85,11 +86,11 @@ class Stage:
             replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
             self._session.execute(f"CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = {replication}")
 
-    def start_application(self, seed: int, items: int) -> int:
-        """Start the writing; its process id."""
+    def start_application(self, seed: int, items: int, service: str | None = None) -> int:
+        """Start the writing; its process id. With the service's URL it follows the switch."""
         with (self.folder / "application.log").open("ab") as log:
             self._application = subprocess.Popen(
-                [sys.executable, "-m", "daemon.demo.application", *self._application_options(seed, items)],
+                [sys.executable, "-m", "daemon.demo.application", *self._application_options(seed, items, service)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -98,12 +99,12 @@ class Stage:
         self._stack.callback(self._end_application)
         return self._application.pid
 
-    def stop_application(self) -> dict[str, int]:
+    def stop_application(self) -> dict[str, Any]:
         """SIGTERM; what it wrote, by kind. Raises DemoFailed when it had failed before."""
         code = self._end_application()
         if code:
             raise DemoFailed(f"the application ended with exit code {code}; see {self.folder}/application.log")
-        journal: dict[str, int] = json.loads((self.folder / "journal.json").read_text())
+        journal: dict[str, Any] = json.loads(self._journal.read_text())
         return journal
 
     def export(self) -> str:
@@ -134,15 +135,21 @@ class Stage:
         self._dynamodb.rollover()
 
     def compare(self) -> Comparison:
-        """Read both sides completely."""
-        source = DynamoDbSide(self.wire, SOURCE_TABLE)
-        return compare(source, self._target(), KEY_NAMES)
+        """Read both sides completely; over the source what the application has written behind the switch."""
+        journal = of_target(self._journal)
+        written = written_by(journal.read_text().splitlines()) if journal.exists() else {}
+        source = Overlaid(DynamoDbSide(self.wire, SOURCE_TABLE), written)
+        return compare(source, self._target(written), KEY_NAMES)
 
-    def _target(self) -> Side:
+    def _target(self, written: Mapping[Any, Any]) -> Side:
         table = TARGET_TABLE[self.sink]
         if self.sink == "cassandra":
             return CassandraSide(self._session, KEYSPACE, table, KEY_NAMES)
-        return DynamoDbSide(self.wire, table, hidden=(VERSION_ATTRIBUTE,))
+        return DynamoDbSide(self.wire, table, hidden=(VERSION_ATTRIBUTE,), written=written)
+
+    @property
+    def _journal(self) -> Path:
+        return self.folder / "journal.json"
 
     def _made(self, name: str) -> Path:
         folder = self.folder / name
@@ -175,15 +182,26 @@ class Stage:
         self._stack.callback(cluster.shutdown)
         return cluster.connect()
 
-    def _application_options(self, seed: int, items: int) -> list[str]:
+    def _application_options(self, seed: int, items: int, service: str | None) -> list[str]:
         options = {
             "endpoint": self.wire.endpoint_url,
             "table": SOURCE_TABLE,
             "seed": seed,
             "items": items,
-            "journal": self.folder / "journal.json",
+            "journal": self._journal,
         }
+        if service is not None:
+            place = json.dumps(self._place())
+            options |= {"signal": self.folder / "signal.json", "target": place, "service": service}
         return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+    def _place(self) -> dict[str, Any]:
+        """Where the application finds the target."""
+        table = TARGET_TABLE[self.sink]
+        if self._cassandra is None:
+            return {"kind": "dynamodb", "table": table}
+        node = self._cassandra.result()
+        return {"kind": "cassandra", "host": node.host, "port": node.port, "keyspace": KEYSPACE, "table": table}
 
     def _end_application(self) -> int:
         if self._application is None:

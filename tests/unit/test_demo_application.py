@@ -94,7 +94,7 @@ def test_a_lost_connection_loses_no_write_and_the_journal_counts_what_was_acknow
     stopped = Event()
     server = Server(stopped, failures=1, stop_after=20)
     journal = Journal(tmp_path / "journal.json")
-    run(server, "orders", Traffic(1, 100), rate=10_000, journal=journal, stopped=stopped)
+    run(server, "orders", Traffic(1, 100), pace=Pace(10_000), journal=journal, stopped=stopped)
     counted = journal.save()
     assert counted.pop("writes") == len(server.seen) == 20
     assert json.loads((tmp_path / "journal.json").read_text()) == {"writes": 20, **counted}
