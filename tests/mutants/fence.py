@@ -2,7 +2,7 @@
 
 from mutants.mutant import Mutant
 
-FREEZE, WRITERS = "tests/unit/test_freeze.py", "tests/property/test_writers.py"
+FREEZE, WRITERS = "tests/unit/test_freeze.py", "tests/unit/test_writers.py"
 
 FENCE = (
     Mutant(

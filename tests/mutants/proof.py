@@ -55,7 +55,7 @@ PROOF = (
         "lag has a bound while the backfill runs",
         "caught up on a table that is half there",
         CUTOVER,
-        "    if migration.phase is not Phase.REPLICATING or seen.applied_through is None:",
+        "    if migration.phase not in FOLLOWING or seen.applied_through is None:",
         "    if seen.applied_through is None:",
     ),
     Mutant(

@@ -63,8 +63,8 @@ SCAN = (
         "a pause hides that the lease is gone",
         "a batch is applied that another has by now",
         PROCESSOR,
-        "            if self._lost:\n                return\n            changes",
-        "            changes",
+        "            if self._lost:\n                return\n            if detects",
+        "            if detects",
         "tests/unit/test_tail_pause.py",
     ),
 )
