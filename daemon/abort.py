@@ -9,16 +9,15 @@ from collections.abc import Callable
 import msgspec
 from botocore.exceptions import ClientError
 
-from daemon import cutting_over, writers
+from daemon import cutting_over, prove, writers
 from daemon.app import Parts
-from daemon.control import Migration, ShardState, shards_of
+from daemon.control import Migration
 from daemon.fence import Attempt
 from daemon.kcl.start import application_name
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
 from daemon.settings import LOOK_SECONDS
 from daemon.signal.document import Document, is_current
-from daemon.source import heartbeat
 from sinks.sink import Droppable
 
 # What a process may still send after it has looked: its look, then one request.
@@ -54,7 +53,7 @@ def abort(known: Parts, told: Told, *, drop: bool) -> None:
     told(migration.message)
     lift(known, migration)
     _until_ended(known, told)
-    _remove_heartbeats(known, migration, told)
+    prove.remove_heartbeats(known, told)
     _drop_kcl_tables(known, migration, told)
     if drop:
         sink = known.sink(may_create=False)
@@ -106,22 +105,6 @@ def _runs(known: Parts) -> bool:
     if published is None or not is_current(published[0], known.clock.time()):
         return False
     return published[0].phase is not Phase.ABORTED
-
-
-def _remove_heartbeats(known: Parts, migration: Migration, told: Told) -> None:
-    """Those whose keys are known; the table may be gone."""
-    if migration.mode == "backfill":
-        return
-    kind = known.keys.partition.type
-    states = known.control.all(shards_of(migration.generation), ShardState)
-    texts = {state.heartbeat_key for state, _ in states.values() if state.heartbeat_key}
-    partitions = [heartbeat.from_text(kind, text) for text in sorted(texts)]
-    remove = getattr(heartbeat, "remove", None)
-    if remove is not None:
-        remove(known.dynamodb, known.config.source.table, known.keys, partitions)
-        told(f"{len(partitions)} heartbeat item(s) are removed from {known.config.source.table}")
-    else:
-        told(f"{len(partitions)} heartbeat item(s) stay in {known.config.source.table}: keys {heartbeat.PREFIX}…")
 
 
 def _drop_kcl_tables(known: Parts, migration: Migration, told: Told) -> None:

@@ -16,6 +16,7 @@ from daemon.terminal import (
     ConfigOption,
     TableOption,
     configured_all,
+    duration_of,
     err,
     guarded,
     out,
@@ -26,6 +27,7 @@ EXIT_BACK = 4
 # Leaders change hands in half that time.
 SILENT_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.2
+TIMEOUT_SECONDS_MAX = 3600.0
 
 cutover = typer.Typer(
     no_args_is_help=True,
@@ -68,8 +70,8 @@ def writers(
     config: ConfigOption = DEFAULT_CONFIG,
     table: TableOption = None,
     timeout: Annotated[
-        float | None,
-        typer.Option(min=1, max=3600, help="Seconds until it is undone. Default: cutover.timeout_seconds."),
+        str | None,
+        typer.Option(help="Until it is undone: seconds, or a duration like 30s, 2m. Default: cutover.timeout_seconds."),
     ] = None,
     no_reverse: Annotated[
         bool, typer.Option("--no-reverse", help="Yes: behind COMMIT there is no way back to the source.")
@@ -87,11 +89,12 @@ def writers(
     """
     from daemon import cutting_over
 
+    seconds = _until_undone(timeout)
     tables = _parts(config, table)
     _refuse_all(tables, cutting_over.writers_refused)
     if dry_run:
         for one in tables:
-            for line in cutting_over.plan(one, timeout):
+            for line in cutting_over.plan(one, seconds):
                 _say(f"{_whose(one.config)}{line}")
         return
     if not no_reverse:
@@ -100,7 +103,7 @@ def writers(
             "there is no way back behind COMMIT: what is written to the target from then on does not come to the "
             "source (a reverse feed is not built yet). Say --no-reverse if that is acceptable; nothing was changed",
         )
-    _each(tables, lambda one: cutting_over.request_writers(one, timeout))
+    _each(tables, lambda one: cutting_over.request_writers(one, seconds))
     codes = [_followed(one) for one in tables]
     raise typer.Exit(max(codes))
 
@@ -116,9 +119,21 @@ def cancel(config: ConfigOption = DEFAULT_CONFIG, table: TableOption = None) -> 
     _each(_parts(config, table), lambda one: _say(f"{_whose(one.config)}{cutting_over.cancel_writers(one)}"))
 
 
+def _until_undone(timeout: str | None) -> float | None:
+    try:
+        seconds = duration_of("--timeout", timeout)
+    except ValueError as error:
+        refuse(EXIT_USAGE, str(error))
+    if seconds is not None and not 1 <= seconds <= TIMEOUT_SECONDS_MAX:
+        refuse(EXIT_USAGE, f"--timeout is {seconds:g} s; it must lie between 1 s and {TIMEOUT_SECONDS_MAX:g} s")
+    return seconds
+
+
 def _parts(config: Any, table: str | None) -> Sequence[Any]:
+    from daemon import log
     from daemon.app import parts
 
+    log.configure("console", "error")  # what hooks are asked is told on stderr, and only where it fails
     return [parts(one) for one in configured_all(config, table)]
 
 

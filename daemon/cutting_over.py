@@ -12,7 +12,9 @@ from daemon.control import Migration
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
 from daemon.routes import Routes
+from daemon.signal import events, hooks
 from daemon.signal.document import ALL_READERS, Document, is_current, iso, may_switch_writers
+from daemon.signal.webhook import place
 from daemon.switching import Step
 
 
@@ -57,6 +59,9 @@ def readers_refused(known: Parts, percent: int) -> list[str]:
 
 def route_readers(known: Parts, percent: int) -> str:
     """Do it; the sentence. Raises CheckFailed when it has become impossible, ClientError, BotoCoreError, Conflict."""
+    why = vetoed(known, _migration(known), events.ROUTE_READERS, str(percent))
+    if why is not None:
+        raise CheckFailed(f"{why}. Nothing was changed")
 
     def routed(current: Migration) -> Migration:
         before = current.routes.reads_percent
@@ -79,6 +84,11 @@ def writers_refused(known: Parts) -> list[str]:
     if migration.phase is not Phase.REPLICATING:
         return [f"it is {migration.phase.value}: {migration.message}"]
     missing = not_ready(known, migration)
+    if known.config.tail.proof != "heartbeat":
+        missing.append(
+            f"tail.proof is {known.config.tail.proof}: that nothing is left to apply under the fence is proven by "
+            "heartbeats. Set tail.proof: heartbeat, and restart the service"
+        )
     if migration.routes.reads_percent != ALL_READERS:
         missing.append(
             f"{migration.routes.reads_percent} % of the readers read the target: first `moveout cutover readers "
@@ -92,7 +102,7 @@ def plan(known: Parts, timeout_seconds: float | None) -> list[str]:
     asked = known.config.cutover
     ways = {
         "the published route (writes_fenced)": asked.fence.flag,
-        f"the lock webhook {asked.fence.webhook.url if asked.fence.webhook else ''}": asked.fence.webhook,
+        f"the lock webhook at {place(asked.fence.webhook.url) if asked.fence.webhook else ''}": asked.fence.webhook,
         "a Deny in the source table's resource policy": asked.fence.resource_policy,
     }
     fences = [name for name, configured in ways.items() if configured]
@@ -150,6 +160,15 @@ def followed(known: Parts) -> Followed:
         committed=committed,
         seconds_left=max(0.0, switch.deadline - known.clock.time()) if undecided else 0.0,
     )
+
+
+def vetoed(known: Parts, migration: Migration, type_: str, subject: str) -> str | None:
+    """Which `pre` hook says no to what is about to be decided, and why; None when none does."""
+    found = known.control.get("signal", Document)
+    event = events.before(
+        known.config.name, migration.epoch, type_, subject, known.clock.time(), found[0] if found else None
+    )
+    return hooks.vetoes(known, event)
 
 
 def back_at_source(routes: Routes) -> Routes:

@@ -88,3 +88,15 @@ def guarded(act: Callable[[], None], table: Config | None = None) -> None:
             raise
         code, why = found
         refuse(code, whose + why)
+
+
+def duration_of(option: str, text: str | None) -> float | None:
+    """Of a duration, or of a number of seconds. Raises ValueError, with the sentence."""
+    from daemon.signal.verdict import seconds
+
+    if text is None:
+        return None
+    try:
+        return seconds(f"{text}s" if text.replace(".", "", 1).isdigit() else text)
+    except ValueError:
+        raise ValueError(f"{option} is a duration like 500ms, 2s, 15m or 2h, not {text!r}") from None

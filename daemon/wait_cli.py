@@ -13,6 +13,7 @@ from daemon.terminal import (
     ConfigOption,
     OutputOption,
     configured_all,
+    duration_of,
     err,
     out,
     refuse,
@@ -55,13 +56,13 @@ def wait(
     settings = configured_all(config)[0]
     try:
         options = Options(
-            _seconds("--max-lag", max_lag),
-            _seconds("--stable-for", stable_for),
+            duration_of("--max-lag", max_lag),
+            duration_of("--stable-for", stable_for),
             None if since is None else instant(since),
             allow_unproven,
         )
         wanted = awaited(condition, options, time.time())
-        longest = _seconds("--timeout", timeout) or 0.0
+        longest = duration_of("--timeout", timeout) or 0.0
     except ValueError as error:
         refuse(EXIT_USAGE, str(error))
     service = url or f"http://{settings.server.listen}"
@@ -72,18 +73,6 @@ def wait(
         out.print(outcome.message, markup=False, highlight=False, soft_wrap=True)
     if outcome.code:
         refuse(outcome.code, outcome.message)
-
-
-def _seconds(option: str, text: str | None) -> float | None:
-    """Of a duration, or of a number of seconds. Raises ValueError, with the sentence."""
-    from daemon.signal.verdict import seconds
-
-    if text is None:
-        return None
-    try:
-        return seconds(f"{text}s" if text.replace(".", "", 1).isdigit() else text)
-    except ValueError:
-        raise ValueError(f"{option} is a duration like 500ms, 2s, 15m or 2h, not {text!r}") from None
 
 
 def register(app: typer.Typer) -> None:

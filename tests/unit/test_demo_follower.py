@@ -60,7 +60,7 @@ def test_a_fenced_writer_sends_nothing_and_goes_on_where_the_route_leads(tmp_pat
             return next(self.sides)
 
     class Wire:
-        def call(self, operation, request):
+        def call(self, operation, _):
             sent.append(operation)
 
     fence = Fence()
@@ -84,7 +84,7 @@ def test_what_was_written_to_the_target_lies_over_what_the_source_has(tmp_path):
         def items(self):
             return iter([{**changes[0].key, "a": {"S": "old"}}])
 
-        def get(self, key):
+        def get(self, _):
             return None
 
     seen = list(Overlaid(Source(), written).items())
