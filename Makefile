@@ -25,7 +25,7 @@ demo: setup  ## the whole move on this machine, with real parts: two to four min
 	@$(BIN)/moveout demo $(ARGS)
 
 test: setup  ## every test, real servers included
-	$(BIN)/pytest --seeds 5000 --crash-points=most --mutants $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile --seeds 5000 --crash-points=most --mutants $(ARGS)
 
 soak: setup  ## two replicas under seeded chaos: make soak MINUTES=10 SINK=cassandra|dynamodb SEED=1
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --sink $(SINK) --seed $(or $(SEED),1) $(ARGS)
@@ -37,7 +37,7 @@ check: setup  ## format, lint, types and the tests that need no server
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not server" $(FAST)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not server" $(FAST)
 
 simulate: setup  ## SEEDS=100000: so many histories on all cores; SEED=4711: that one again
 	@$(SIMULATE) simulation.run $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)

@@ -78,7 +78,8 @@ def receiver(tmp_path):
     )
     for _ in range(600):
         with socket.socket() as tried:
-            if tried.connect_ex(("127.0.0.1", port)) == 0:
+            # A socket that asks for a port of nobody's may be given that very port, and meet itself.
+            if tried.connect_ex(("127.0.0.1", port)) == 0 and tried.getsockname() != tried.getpeername():
                 break
         time.sleep(0.05)
     yield process, f"http://127.0.0.1:{port}/"

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import msgspec
 from cassandra.query import SimpleStatement
-from daemon.demo.canonical import NotAnItem
+
+from daemon.verify.canonical import NotAnItem
 
 PAGE_ROWS = 1000
 
