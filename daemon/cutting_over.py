@@ -59,7 +59,9 @@ def readers_refused(known: Parts, percent: int) -> list[str]:
 
 def route_readers(known: Parts, percent: int) -> str:
     """Do it; the sentence. Raises CheckFailed when it has become impossible, ClientError, BotoCoreError, Conflict."""
-    why = vetoed(known, _migration(known), events.ROUTE_READERS, str(percent))
+    migration = _migration(known)
+    more = percent > migration.routes.reads_percent  # the way back is nobody's to refuse
+    why = vetoed(known, migration, events.ROUTE_READERS, str(percent)) if more else None
     if why is not None:
         raise CheckFailed(f"{why}. Nothing was changed")
 

@@ -14,6 +14,7 @@ from daemon.completion import refuse_if_begun, refuse_if_switched, too_early
 from daemon.config import Config
 from daemon.control import Migration
 from daemon.cutover import Limits, Observation
+from daemon.final_check import final_check
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
 from daemon.routes import Routes
@@ -70,6 +71,46 @@ def test_readers_are_routed_by_percent_each_change_raising_the_epoch_and_saying_
 )
 def test_more_readers_need_what_ready_needs_and_are_told_what_is_missing(known, missing):
     assert missing in " ".join(cutting_over.readers_refused(known, 1))
+
+
+def hooked(tmp_path, migration=READY):
+    """A migration with a hook that says no, and writes down what it was asked."""
+    program = tmp_path / "says-no"
+    program.write_text(
+        '#!/bin/sh\necho "$MOVEOUT_EVENT_TYPE $MOVEOUT_EVENT_SUBJECT" >> "$0.asked"\necho not tonight\nexit 1\n'
+    )
+    program.chmod(0o755)
+    known = Known(migration)
+    known.config = Config(
+        **{
+            **CONFIG.model_dump(by_alias=True),
+            "hooks": [{"on": ["route", "switch"], "pre": True, "exec": [str(program)]}],
+        }
+    )
+    return known, program.with_name("says-no.asked")
+
+
+def test_a_hook_that_says_no_keeps_readers_where_they_are_but_never_from_going_back(tmp_path):
+    known, asked = hooked(tmp_path, msgspec.structs.replace(READY, routes=Routes(50)))
+    with pytest.raises(CheckFailed, match="not tonight"):
+        cutting_over.route_readers(known, 60)
+    assert known.migration.routes.reads_percent == 50
+    assert asked.read_text() == "moveout.route.readers 60\n"
+    cutting_over.route_readers(known, 0)
+    assert known.migration.routes.reads_percent == 0
+
+
+def test_a_hook_that_says_no_to_commit_is_what_keeps_the_writers_from_switching(tmp_path):
+    known, asked = hooked(tmp_path, ALL_READ)
+    cutting_over.request_writers(known, 30)
+    assert "not tonight" in final_check(known)
+    assert asked.read_text() == f"moveout.switch.commit {known.migration.switch.id}\n"
+
+
+def test_writers_do_not_switch_without_heartbeats():
+    known = Known(ALL_READ)
+    known.config = Config(**{**CONFIG.model_dump(by_alias=True), "tail": {"proof": "quiet"}})
+    assert any("tail.proof is quiet" in line for line in cutting_over.writers_refused(known))
 
 
 def test_readers_go_back_at_any_time_also_when_nothing_is_ready():

@@ -11,6 +11,7 @@ from daemon.control import ShardState, shards_of
 from daemon.kcl.processor import Claimed, ShardLost, ShardProcessor
 from daemon.lineage import resumed
 from daemon.source.stream import record_reader
+from daemon.verify.run import Patient
 from daemon.verify.watching import HELD_SECONDS, WATCH, Head, NotWatched, ShardWatch, Watch
 from sinks.change import Key, KeyAttribute, KeySchema
 from sinks.memory import MemorySink
@@ -263,3 +264,16 @@ def test_no_event_in_a_window_stays_unseen_in_a_world_in_which_processes_die():
             windows += 1
             watch.end()
     assert (unseen, windows) == (0, 80)
+
+
+def test_a_verification_that_is_not_watched_yet_knows_of_no_key_and_asks_again():
+    moved = Moved("one")
+    patient = Patient(moved.watch)
+    assert (patient.begin([A]), patient.untouched([A])) == ("", set())
+    patient.end()
+    moved.clock.now += HELD_SECONDS
+    moved.start("one")
+    assert patient.begin([A])
+    assert patient.untouched([A]) == {A}
+    patient.end()
+    assert patient.untouched([A]) == set()
