@@ -101,7 +101,7 @@ class Tables:
         """One answer; where the table throttles, none of it was processed."""
         try:
             return _decode(self._calls.raw("BatchGetItem", {"RequestItems": wanted}))
-        except HTTPClientError as error:
+        except (HTTPClientError, msgspec.MsgspecError) as error:  # no answer, or one that was cut short
             log.warning("source_unavailable", error=str(error), during="verification")
         except ClientError as error:
             if code_of(error) not in TRANSIENT:

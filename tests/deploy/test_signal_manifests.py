@@ -68,7 +68,7 @@ def test_the_hooks_of_the_run_book_are_good_ones(tmp_path):
 @pytest.fixture
 def receiver(tmp_path):
     """The run book's receiver, as a process of its own."""
-    (shown,) = re.findall(r"```python\n(.*?HTTPServer\(.*?)```", README, re.DOTALL)
+    (shown,) = re.findall(r"```python\n((?:(?!```).)*?HTTPServer\((?:(?!```).)*)```", README, re.DOTALL)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

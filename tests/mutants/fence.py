@@ -9,8 +9,8 @@ FENCE = (
         "a claim keeps what the owner before has acknowledged",
         "a process that never stood still is taken for frozen, and writes behind COMMIT",
         "daemon/kcl/processor.py",
-        "msgspec.structs.replace(claimed, frozen_epoch=0)",
-        "claimed",
+        "msgspec.structs.replace(fresh, frozen_epoch=0)",
+        "fresh",
         FREEZE,
     ),
     Mutant(

@@ -115,8 +115,9 @@ class Jvm:
     def stop(self, grace_seconds):  # noqa: ARG002  the protocol's
         """SIGTERM: each shard may checkpoint what it has applied."""
         if self.code is None:
+            self.busy = True
             for serving in list(self.servings.values()):
-                if serving.owned and not serving.ended:
+                if serving.owned and not (serving.ended or serving.busy):
                     self._guarded(lambda s=serving: s.inner.shutdown_requested(SimpleNamespace(checkpointer=s)))
             self._end(EXIT_STOPPED if self.code is None else self.code)
         return self.code
@@ -179,9 +180,13 @@ class Jvm:
         loser = lease.owner
         if loser is None or loser.code is not None or loser.busy or chance.random() < 0.5:
             return
-        for serving in [s for s in loser.servings.values() if s.lease is lease]:
-            loser._guarded(lambda s=serving: s.inner.shutdown_requested(SimpleNamespace(checkpointer=s)))
-            loser.servings.pop(serving.shard, None)
+        loser.busy = True  # a shard's process does one thing after the other: its pipe has one end
+        try:
+            for serving in [s for s in loser.servings.values() if s.lease is lease]:
+                loser._guarded(lambda s=serving: s.inner.shutdown_requested(SimpleNamespace(checkpointer=s)))
+                loser.servings.pop(serving.shard, None)
+        finally:
+            loser.busy = False
 
     def _guarded(self, act):
         """Whatever a shard's process raises ends it, and with it the JVM (OrDie)."""

@@ -118,17 +118,28 @@ class ScanCalls:
         self._world = world
 
     def raw(self, operation, request):
-        assert operation == "Scan"
         world = self._world
         world.between()
         fault = world.chance.choice(("throttled", "lost", "cut")) if world.adverse and world.sparse() else None
         if fault == "throttled":
             raise failed("ProvisionedThroughputExceededException", "slow down")
-        answer = json.dumps(world.source.scanned(json.loads(msgspec.json.encode(request)))).encode()
+        asked = json.loads(msgspec.json.encode(request))
+        answer = json.dumps(self._scanned(asked) if operation == "Scan" else self._many(asked)).encode()
         world.between()
         if fault == "lost":
             raise HTTPClientError(error=TimeoutError("timed out"))
         return answer[: len(answer) // 2] if fault == "cut" else answer
+
+    def _scanned(self, asked):
+        return self._world.source.scanned(asked)
+
+    def _many(self, asked):
+        """BatchGetItem, consistent; now and then some keys are left for another call."""
+        keys = asked["RequestItems"][TABLE]["Keys"]
+        taken = self._world.chance.randint(1, len(keys)) if self._world.adverse and self._world.sparse() else len(keys)
+        found = [self._world.source.items.get(key["id"]["S"]) for key in keys[:taken]]
+        left = {TABLE: {"Keys": keys[taken:], "ConsistentRead": True}} if keys[taken:] else {}
+        return {"Responses": {TABLE: [item for item in found if item is not None]}, "UnprocessedKeys": left}
 
     def close(self):
         """Nothing is open."""

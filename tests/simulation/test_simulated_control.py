@@ -9,7 +9,7 @@ from simulation.faults import Fault, Faults
 from daemon.control import Conflict, Control, Part, Position, ShardState
 from daemon.leader import LEASE_SECONDS, Leadership
 
-STATE = ShardState(anchor=5, positions=[Position("0001", 10)], heartbeat_key="moveout#heartbeat#1")
+STATE = ShardState(anchor=5, positions=[Position("0001", 10)], heartbeat_key="moveout#heartbeat#1", touched=[])
 ATTEMPTS = 5
 
 

@@ -56,13 +56,17 @@ def test_it_wants_to_be_told_which_rows(moveout):
     assert moveout("--all", "--key", '{"id":{"S":"a"}}')[0] == 2
 
 
-@pytest.mark.parametrize(
-    "phase", [Phase.BACKFILLING, Phase.SWITCHING, Phase.SWITCHED, Phase.ABORTED, Phase.NEEDS_RESYNC]
-)
+@pytest.mark.parametrize("phase", [Phase.BACKFILLING, Phase.SWITCHING, Phase.SWITCHED, Phase.NEEDS_RESYNC])
 def test_outside_of_replicating_it_refuses_and_names_the_phase(moveout, phase):
     begun(moveout, phase)
     code, said = moveout("--all")
     assert (code, f"the migration is in phase {phase.value}" in said) == (3, True), said
+
+
+def test_a_move_that_was_given_up_is_repaired_no_more(moveout):
+    begun(moveout, Phase.ABORTED)
+    code, said = moveout("--all")
+    assert (code, "A new move needs another `migration` name" in said) == (3, True), said
 
 
 def test_before_the_move_there_is_nothing_to_repair(moveout):
