@@ -11,7 +11,12 @@ from daemon.completion import Completion
 from daemon.control import Control, Part
 from daemon.phase import Phase
 from daemon.progress_view import duration, short, size
-from daemon.signal.document import Backfill, Document, ShardLag, is_current, iso
+from daemon.routes import Routes
+from daemon.signal.document import Backfill, Document, ShardLag, Verification, is_current, iso
+from daemon.switching import Switch
+
+# Whether readers may switch is no question any more, or none yet.
+DECIDED = (Phase.LOADED, Phase.SWITCHING, Phase.SWITCHED, Phase.ABORTED)
 
 
 def stored(control: Control) -> Document | None:
@@ -99,7 +104,7 @@ def _state(part: Part) -> str:
 
 def _headline(document: Document, *, completed: bool) -> Text:
     ready = "readers may switch" if document.ready.readers else "readers must not switch yet"
-    said = f" - {document.message}" if document.phase is Phase.LOADED else f" - {ready}. {document.message}"
+    said = f" - {document.message}" if document.phase in DECIDED else f" - {ready}. {document.message}"
     line = Text.assemble((f"{document.migration}: {document.phase.value}", "bold"), said)
     # A backfill without a tail ends by itself, and a migration that was completed has ended: silence is no fault there.
     if completed:
@@ -114,7 +119,7 @@ def _figures(document: Document) -> Table:
     # A backfill without a tail has no such condition, and nothing to say of lag and stream.
     tailed = any(condition.type == "LagProven" for condition in document.conditions)
     rows = [*(_lag(document) if tailed else ()), *_load(document.backfill), *(_tail(document) if tailed else ())]
-    rows.append(("dead letters", _letters(document)))
+    rows += [*_verified(document.verification), *_routed(document), ("dead letters", _letters(document))]
     if document.paused.trims_in_seconds is not None:
         rows.append(("stream", _forgets(document.paused.trims_in_seconds)))
     if document.paused.backfill or document.paused.tail:
@@ -167,6 +172,30 @@ def _tail(document: Document) -> list[tuple[str, str]]:
         ),
         *([("", f"{tail.expired:,} of them deletions by the source's TTL")] if tail.expired else []),
     ]
+
+
+def _verified(found: Verification | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.differences.items() if count)
+    hint = ": see `moveout verify report`" if kinds else ""
+    told = [("verification", f"run {found.run} {found.state}: {found.message}")]
+    return [*told, ("", f"{kinds} differ{hint}")] if kinds else told
+
+
+def _routed(document: Document) -> list[tuple[str, str]]:
+    """Nothing while everybody is where the application began."""
+    routes, switch = document.routes, document.switch
+    if routes == Routes() and switch is None:
+        return []
+    writers = "are fenced: nobody is to write" if routes.writes_fenced else f"write to the {routes.writes}"
+    told = [("routes", f"{routes.reads_percent} % of the readers read the target; writers {writers}")]
+    return [*told, ("writers' switch", _step(switch))] if switch is not None else told
+
+
+def _step(switch: Switch) -> str:
+    last = f": {switch.journal[-1].message}" if switch.journal else ""
+    return f"step {switch.step.value}{last}"
 
 
 def _forgets(seconds: float) -> str:

@@ -13,8 +13,10 @@ from daemon.cutover import Limits, Observation, conditions
 from daemon.phase import Phase
 from daemon.progress_view import short
 from daemon.report import render, render_completion, render_parts
-from daemon.signal.document import Paused, Progress, Tail, document, iso
+from daemon.routes import Routes
+from daemon.signal.document import Paused, Progress, Tail, Verification, document, iso
 from daemon.signal.whole import whole
+from daemon.switching import Entry, Step, Switch
 
 NOW = 1_700_000_000.0
 
@@ -98,3 +100,29 @@ def test_a_migration_that_was_completed_is_no_service_that_fell_silent_and_one_h
     begun = shown(render_completion("orders", Completion(NOW)))
     assert "begun at 2023-11-14T22:13:20.000+00:00 and is not done" in begun
     assert "silent" not in shown(render(table("orders"), completed=True))
+
+
+def test_after_the_switch_it_says_where_everybody_is_and_no_more_whether_readers_may_switch():
+    journal = [Entry(NOW, Step.DONE, "the writers have switched to the target")]
+    switch = Switch("a1", Step.DONE, NOW - 9, NOW + 9, journal)
+    told = msgspec.structs.replace(
+        table("orders"), phase=Phase.SWITCHED, routes=Routes(100, "target"), switch=switch, message="switched"
+    )
+    text = shown(render(told))
+    assert "may" not in text.splitlines()[0]
+    assert "must not" not in text
+    assert "100 % of the readers read the target; writers write to the target" in text
+    assert "step done: the writers have switched to the target" in text
+
+
+def test_fenced_writers_are_told_and_routes_that_never_changed_are_not():
+    assert "routes" not in shown(render(table("orders")))
+    fenced = msgspec.structs.replace(table("orders"), routes=Routes(100, writes_fenced=True))
+    assert "nobody is to write" in shown(render(fenced))
+
+
+def test_differences_are_told_by_kind_with_the_command_that_names_them():
+    found = Verification(2, "finished", 500, 500, {"missing": 0, "extra": 3, "stale": 0, "changed": 1}, message="done")
+    text = shown(render(msgspec.structs.replace(table("orders"), verification=found)))
+    assert "run 2 finished: done" in text
+    assert "3 extra, 1 changed differ: see `moveout verify report`" in text
