@@ -76,6 +76,8 @@ class Keeping:
     def _not_comparable(self) -> str | None:
         """Why nothing can be compared with this configuration."""
         config = self._parts.config
+        if not config.loads:
+            return "mode is tail: what was there before it began is not this migration's to move, nor to compare"
         if config.tail.proof != "heartbeat":
             return (
                 f"tail.proof is {config.tail.proof}: without proven rounds no row can be compared while it is written"

@@ -64,7 +64,8 @@ class Move:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ)
 
     def tables(self):
-        return {name for name in self.client.list_tables()["TableNames"] if name.startswith(self.name)}
+        pages = self.client.get_paginator("list_tables").paginate()
+        return {name for page in pages for name in page["TableNames"] if name.startswith(self.name)}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ def control(client, fresh_name):
     return made
 
 
-STATE = ShardState(anchor=5, positions=[Position("0001", 10)], heartbeat_key="moveout#heartbeat#1")
+STATE = ShardState(anchor=5, positions=[Position("0001", 10)], heartbeat_key="moveout#heartbeat#1", touched=[])
 
 
 def test_a_record_comes_back_as_it_was_written(control):

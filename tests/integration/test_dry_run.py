@@ -53,7 +53,8 @@ class Table:
         return [entry["Key"] for entry in found if "/data/" in entry["Key"] and entry["Size"] > 100]
 
     def tables(self):
-        return {name for name in self.client.list_tables()["TableNames"] if name.startswith(self.name)}
+        pages = self.client.get_paginator("list_tables").paginate()
+        return {name for page in pages for name in page["TableNames"] if name.startswith(self.name)}
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from daemon.lineage import anchors
 from daemon.phase import Phase
 from daemon.prove import Prover
 from daemon.source import shards
+from daemon.source.heartbeat import Form
 from daemon.source.keys import key_reader
 from daemon.verify.record import Records, State
 from daemon.verify.rules import Kind, Named
@@ -53,7 +54,7 @@ class Service:
         for shard, state in anchors(listed.shards).items():
             known.control.put(shards_of(1) + shard, state, 0)
         self.prover = Prover(
-            known.control, known.dynamodb, known.streams, known.config.source.table, known.keys, listed, 1
+            known.control, known.dynamodb, known.streams, known.config.source.table, Form(known.keys), listed, 1
         )
         self.readers = [Reader(known, arn, shard) for shard in listed.shards]
         self.failed = None

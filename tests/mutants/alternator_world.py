@@ -9,6 +9,6 @@ RUNNING = (
         "sinks/dynamodb/alternator.py",
         '    return int(found[options.version_attribute]["N"]) if found else -1',
         "    return -1",
-        "tests/simulation/test_alternator.py",
+        "tests/simulation/test_alternator.py tests/property/test_alternator.py",
     ),
 )

@@ -134,6 +134,7 @@ LOAD = (
         "daemon/preflight.py",
         "    if missing is not None:",
         "    if False:",
+        "tests/unit/test_preflight_export.py",
     ),
     Mutant(
         "the backfill counts as complete at once",
