@@ -30,9 +30,8 @@ from daemon.demo.wire import Wire
 from daemon.kcl.shard import processor
 from daemon.lineage import anchors
 from daemon.phase import Phase
-from daemon.prove import Prover
+from daemon.prove import Prover, form
 from daemon.source import shards
-from daemon.source.heartbeat import Form
 from daemon.source.keys import key_reader
 from daemon.verify.record import Records, State
 from daemon.verify.rules import Kind, Named
@@ -50,11 +49,12 @@ class Service:
         arn = known.facts.stream.arn
         listed = shards.describe(known.streams, arn)
         known.control.create_table()
-        known.control.put("migration", Migration(phase=Phase.REPLICATING, generation=1, stream_arn=arn), 0)
+        migration = Migration(phase=Phase.REPLICATING, generation=1, stream_arn=arn)
+        known.control.put("migration", migration, 0)
         for shard, state in anchors(listed.shards).items():
             known.control.put(shards_of(1) + shard, state, 0)
         self.prover = Prover(
-            known.control, known.dynamodb, known.streams, known.config.source.table, Form(known.keys), listed, 1
+            known.control, known.dynamodb, known.streams, known.config.source.table, form(known, migration), listed, 1
         )
         self.readers = [Reader(known, arn, shard) for shard in listed.shards]
         self.failed = None
