@@ -12,11 +12,11 @@ from daemon.terminal import (
     ConfigOption,
     TableOption,
     configured_all,
-    err,
     for_each,
     guarded,
-    out,
     refuse,
+    say,
+    tell,
 )
 
 
@@ -64,8 +64,8 @@ def _abort(one: Config, *, drop: bool) -> None:
     from daemon.abort import abort as aborted
     from daemon.app import parts
 
-    aborted(parts(one), lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True), drop=drop)
-    out.print(f"{one.source.table}: aborted", markup=False, highlight=False)
+    aborted(parts(one), tell, drop=drop)
+    say(f"{one.source.table}: aborted")
 
 
 def register(app: typer.Typer) -> None:

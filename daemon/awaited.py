@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from daemon.phase import Phase
-from daemon.signal.document import Document, iso
-from daemon.signal.verdict import Kind, Question, epoch_seconds, why_not
+from daemon.signal.document import Document, epoch_seconds, iso
+from daemon.signal.verdict import Kind, Question, why_not
 
 UNPROVEN = "quiet"
 # From these nothing goes on by itself.

@@ -1,6 +1,6 @@
 """`moveout complete`: after the switch, what only the move needed is taken back."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,11 +12,11 @@ from daemon.terminal import (
     ConfigOption,
     TableOption,
     configured_all,
-    err,
     for_each,
     guarded,
-    out,
     refuse,
+    say,
+    tell,
 )
 
 AFTER = "From now on nothing of this migration can be applied again: no replay, no retry of a dead letter, no resync."
@@ -60,20 +60,12 @@ def _complete(one: Config, forced: str) -> None:
     from daemon.app import parts
     from daemon.completion import complete as completed
 
-    done = completed(parts(one), _told, forced)
-    _say(f"{one.source.table}: completed. {AFTER}" if done else _nothing(one))
+    done = completed(parts(one), tell, forced)
+    say(f"{one.source.table}: completed. {AFTER}" if done else _nothing(one))
 
 
 def _nothing(one: Config) -> str:
     return f"{one.source.table}: nothing to take back: a target of kind {one.target.kind} keeps nothing for a move only"
-
-
-def _told(line: str) -> None:
-    err.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _say(line: Any) -> None:
-    out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -17,10 +17,10 @@ from daemon.terminal import (
     TableOption,
     configured_all,
     duration_of,
-    err,
     guarded,
-    out,
     refuse,
+    say,
+    tell,
 )
 
 EXIT_BACK = 4
@@ -60,9 +60,9 @@ def readers(
     tables = _parts(config, table)
     _refuse_all(tables, lambda one: cutting_over.readers_refused(one, percent))
     if dry_run:
-        _say(f"{percent} % of the readers would read the target; nothing was changed")
+        say(f"{percent} % of the readers would read the target; nothing was changed")
         return
-    _each(tables, lambda one: _say(f"{_whose(one.config)}{cutting_over.route_readers(one, percent)}"))
+    _each(tables, lambda one: say(f"{_whose(one.config)}{cutting_over.route_readers(one, percent)}"))
 
 
 @cutover.command()
@@ -95,7 +95,7 @@ def writers(
     if dry_run:
         for one in tables:
             for line in cutting_over.plan(one, seconds):
-                _say(f"{_whose(one.config)}{line}")
+                say(f"{_whose(one.config)}{line}")
         return
     if not no_reverse:
         refuse(
@@ -116,7 +116,7 @@ def cancel(config: ConfigOption = DEFAULT_CONFIG, table: TableOption = None) -> 
     """
     from daemon import cutting_over
 
-    _each(_parts(config, table), lambda one: _say(f"{_whose(one.config)}{cutting_over.cancel_writers(one)}"))
+    _each(_parts(config, table), lambda one: say(f"{_whose(one.config)}{cutting_over.cancel_writers(one)}"))
 
 
 def _until_undone(timeout: str | None) -> float | None:
@@ -158,11 +158,11 @@ def _followed(known: Any) -> int:
     while True:
         followed = _asked(lambda: cutting_over.followed(known))
         for line in followed.lines[told:]:
-            err.print(f"{_whose(known.config)}{line}", markup=False, highlight=False, soft_wrap=True)
+            tell(f"{_whose(known.config)}{line}")
         if len(followed.lines) > told:
             told, changed_at = len(followed.lines), time.monotonic()
         if followed.done:
-            _say(f"{_whose(known.config)}{followed.message}")
+            say(f"{_whose(known.config)}{followed.message}")
             return 0 if followed.committed else EXIT_BACK
         if time.monotonic() - changed_at - followed.seconds_left > SILENT_SECONDS_MAX:
             refuse(
@@ -181,7 +181,3 @@ def _asked(ask: Callable[[], Any]) -> Any:
 
 def _whose(one: Config) -> str:
     return f"{one.source.table}: " if one.one_of > 1 else ""
-
-
-def _say(line: str) -> None:
-    out.print(line, markup=False, highlight=False, soft_wrap=True)

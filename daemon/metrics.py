@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from daemon import __version__
 from daemon.phase import Phase
 from daemon.routes import Routes
-from daemon.signal.document import Document, Verification
+from daemon.signal.document import Document, Verification, epoch_seconds
 
 
 class ProcessHealth(NamedTuple):
@@ -40,9 +40,7 @@ class _Counter(NamedTuple):
 
 
 def _epoch(iso: str | None) -> float:
-    from datetime import datetime
-
-    return datetime.fromisoformat(iso).timestamp() if iso else 0.0
+    return epoch_seconds(iso) if iso else 0.0
 
 
 GAUGES = (

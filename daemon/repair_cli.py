@@ -11,10 +11,10 @@ from daemon.terminal import (
     ConfigOption,
     TableOption,
     configured,
-    err,
     guarded,
-    out,
     refuse,
+    say,
+    tell,
 )
 
 EXIT_TIMEOUT = 4
@@ -71,12 +71,12 @@ def _repair(known: Any, given: list[str], *, dry_run: bool) -> list[str]:
     allowed(known)
     keys = chosen(known, given)
     if not keys:
-        _say("No difference stands: there is nothing to repair.")
+        say("No difference stands: there is nothing to repair.")
         return []
     sink, calls = known.sink(may_create=False), known.calls()
     try:
         sink.open()
-        repairing = Repairing(known, sink, calls, _told)
+        repairing = Repairing(known, sink, calls, tell)
         return _looked(known, repairing, keys) if dry_run else _repaired(known, repairing, keys)
     finally:
         calls.close()
@@ -88,7 +88,7 @@ def _looked(known: Any, repairing: Any, keys: list[Any]) -> list[str]:
 
     found = [(key_text(known.keys, one.key), one.how) for one in repairing.looked(keys)]
     for text, how in found:
-        _say(f"{text}: {how or 'equal'}")
+        say(f"{text}: {how or 'equal'}")
     return [text for text, how in found if how is not None]
 
 
@@ -99,20 +99,12 @@ def _repaired(known: Any, repairing: Any, keys: list[Any]) -> list[str]:
     left = []
     for number, (key, outcome) in enumerate(repairing.repaired(keys), start=1):
         text = key_text(known.keys, key)
-        _say(f"{text}: {outcome.value}")
+        say(f"{text}: {outcome.value}")
         if outcome not in DONE:
             left.append(text)
         if number % 100 == 0 or number == len(keys):
-            _told(f"{number} of {len(keys)} key(s), {len(left)} of them not repaired")
+            tell(f"{number} of {len(keys)} key(s), {len(left)} of them not repaired")
     return left
-
-
-def _told(line: str) -> None:
-    err.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _say(line: str) -> None:
-    out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -88,6 +88,16 @@ def guarded(act: Callable[[], None], table: Config | None = None) -> None:
             raise
         code, why = found
         refuse(code, whose + why)
+
+
+def say(line: Any) -> None:
+    """A result: to stdout, as it is."""
+    out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def tell(line: Any) -> None:
+    """Progress: to stderr, as it is."""
+    err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def duration_of(option: str, text: str | None) -> float | None:

@@ -135,9 +135,8 @@ def _to(path: Path | None) -> Callable[[bytes], object]:
 def _refuse_differences(run: Any, count: Any) -> None:
     from daemon.verify import judged
 
-    if count.open or count.hot or (run is not None and run.unrecorded):
-        hot = f", {count.hot:,} row(s) are not settled" if count.hot else ""
-        refuse(EXIT_REFUSED, f"{judged.kinds(count)}{hot}")
+    if count.open or (run is not None and run.unrecorded):
+        refuse(EXIT_REFUSED, f"{judged.kinds(count)}{judged.moving(count.hot)}")
 
 
 def _as_json(value: Any) -> str:

@@ -83,7 +83,7 @@ def run(known: Parts, index: int, of: int) -> None:
             migration.generation,
             index,
             of,
-            lambda part: loading(known, sink, _with_version(part, migration), sources, pace, wanted),
+            lambda part: loading(known, sink, with_version(part, migration), sources, pace, wanted),
             known.clock.monotonic,
             known.config.interleave,
         )
@@ -171,7 +171,7 @@ def rows_pace(known: Parts, of: int) -> Pace:
     return Pace(limit, lambda: known.settings.now().backfill_paused, still_wanted, known.clock)
 
 
-def _with_version(part: Part, migration: Migration) -> Part:
+def with_version(part: Part, migration: Migration) -> Part:
     """A part that an older moveout has written has none of its own."""
     return part if part.version else msgspec.structs.replace(part, version=migration.backfill_version)
 

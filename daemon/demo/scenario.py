@@ -114,7 +114,7 @@ def _move(stage: Stage, options: Options, show: Screen) -> Result:
     _prepare(stage, options, listen, show)
     config = stage.configure(None, listen)
     watch = Watch(show)
-    service = Service(config, stage.folder / "service.log", listen, watch.see)
+    service = Service(config, stage.folder / "service.log", listen, watch.see, show.say)
     try:
         crashes = [_crash_in_the_backfill(service, config, show)]
         records = _wait_for_the_tail(service, show)

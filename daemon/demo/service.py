@@ -27,12 +27,15 @@ class DemoFailed(Exception):
 class Service:
     """`moveout run --config FILE`: started, asked over HTTP, killed, started again."""
 
-    def __init__(self, config: Path, log: Path, listen: str, seen: Callable[[Status], None]) -> None:
-        """`seen` hears every status that was read."""
+    def __init__(
+        self, config: Path, log: Path, listen: str, seen: Callable[[Status], None], tell: Callable[[str], None]
+    ) -> None:
+        """`seen` hears every status that was read, `tell` what the other commands say while they work."""
         self._config = config
         self._log = log
         self._url = f"http://{listen}/v1/migration"
         self._seen = seen
+        self._tell = tell
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> int:
@@ -87,34 +90,35 @@ class Service:
 
     def wait_ready(self, timeout_seconds: int) -> Status:
         """`moveout wait --for ready-readers`: the signal. Raises DemoFailed when it does not come."""
-        options = ["--for", "ready-readers", "--timeout", str(timeout_seconds), "--output", "json"]
-        with self._log.open("ab") as log:
-            waited = subprocess.run(
-                self._command("wait", *options),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                check=False,
-            )
-        if waited.returncode:
-            raise DemoFailed(f"moveout wait: expected exit code 0, found {waited.returncode}. {self._log_tail()}")
-        signal: Status = json.loads(waited.stdout)
+        signal: Status = json.loads(
+            self._ran("wait", "--for", "ready-readers", "--timeout", str(timeout_seconds), "--output", "json")
+        )
         return signal
 
     def ask(self, *words: str) -> str:
-        """Run another command of moveout on the same configuration; the last line that it prints.
+        """Run another command of moveout on the same configuration; the last line of its result.
 
         Raises DemoFailed when it refuses.
         """
-        asked = subprocess.run(
-            self._command(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
+        return self._ran(*words).strip().splitlines()[-1]
+
+    def _ran(self, *words: str) -> str:
+        """What it prints to stdout; its progress is told as it comes."""
+        command = self._command(*words)
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as asked:
+            assert asked.stdout is not None  # noqa: S101  it is a pipe
+            assert asked.stderr is not None  # noqa: S101
+            lines = []
+            for line in asked.stderr:  # first: the result is small, a pipe holds it until then
+                lines.append(line.rstrip())
+                self._tell(lines[-1])
+            result = asked.stdout.read()
         if asked.returncode:
-            raise DemoFailed(
-                f"moveout {' '.join(words)}: expected exit code 0, found {asked.returncode}: {asked.stderr[-2000:]} "
-                f"{self._log_tail()}"
-            )
-        return (asked.stdout.strip() or asked.stderr.strip()).splitlines()[-1]
+            found = f"{asked.returncode}: {' '.join(lines[-LOG_TAIL_LINES:])}"
+            raise DemoFailed(f"moveout {' '.join(words)}: expected exit code 0, found {found}. {self._log_tail()}")
+        return result
 
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "daemon.cli", *words, "--config", str(self._config)]

@@ -1,4 +1,5 @@
-"""A lock that somebody else keeps: one POST to hold it, one to lift it. 2xx is done, everything else is a failure.
+"""A lock that somebody else keeps: one POST to hold it, one to lift it. 2xx is done, everything else is a failure, a
+redirect too: a client that follows one asks with GET, and nothing would be held.
 
 The body: {"action": "hold" | "lift", "writes": null | "source" | "target", "migration", "table", "switch", "epoch"}. An
 answer to `hold` says that every write begun before has ended. Whoever answers ignores an epoch below one it has seen,
@@ -7,16 +8,15 @@ and takes a repetition for done. With a secret, `X-Moveout-Signature` is `sha256
 
 import hmac
 import os
-import urllib.error
-import urllib.request
 
 import msgspec
 
 from daemon.fence import Attempt, FenceFailed
 from daemon.routes import Side
 from daemon.sections import LockWebhook
+from daemon.signal.webhook import JSON, SIGNATURE, NoAnswer, send
 
-TOLD_BYTES_MAX = 300
+TOLD_CHARS_MAX = 300
 
 
 class Webhook:
@@ -38,17 +38,14 @@ class Webhook:
     def _post(self, action: str, writes: Side | None, attempt: Attempt) -> None:
         told = {"action": action, "writes": writes, "migration": self._migration, "table": self._table}
         body = msgspec.json.encode({**told, **attempt._asdict()})
-        headers = {"Content-Type": "application/json", **self._signature(body)}
-        # The scheme was checked with the configuration.
-        request = urllib.request.Request(self._options.url, body, headers, method="POST")  # noqa: S310
+        headers = {"Content-Type": JSON, **self._signature(body)}
         try:
-            with urllib.request.urlopen(request, timeout=self._options.timeout_seconds):  # noqa: S310
-                return
-        except urllib.error.HTTPError as error:
-            said = error.read(TOLD_BYTES_MAX).decode(errors="replace")
-            raise FenceFailed(f"the lock webhook refuses to {action}: {error.code} {said}") from error
-        except OSError as error:
+            answer = send(self._options.url, body, headers, self._options.timeout_seconds)
+        except NoAnswer as error:
             raise FenceFailed(f"the lock webhook does not answer to {action}: {error}") from error
+        if not answer.good:
+            said = answer.text[:TOLD_CHARS_MAX]
+            raise FenceFailed(f"the lock webhook refuses to {action}: {answer.status} {said}")
 
     def _signature(self, body: bytes) -> dict[str, str]:
         name = self._options.secret_env
@@ -57,4 +54,4 @@ class Webhook:
         secret = os.environ.get(name)
         if not secret:
             raise FenceFailed(f"environment variable {name} (cutover.fence.webhook.secret_env) is not set")
-        return {"X-Moveout-Signature": f"sha256={hmac.new(secret.encode(), body, 'sha256').hexdigest()}"}
+        return {SIGNATURE: f"sha256={hmac.new(secret.encode(), body, 'sha256').hexdigest()}"}

@@ -2,10 +2,9 @@
 
 from collections import deque
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
-from daemon.signal.document import Document
+from daemon.signal.document import Document, epoch_seconds
 
 EVERY_SECONDS = 3.0
 SAMPLES_MAX = 300  # 15 minutes; about 30 KB
@@ -31,7 +30,7 @@ class History:
         Its time is the document's own: one that is shown again and again, because the loop stands still or the
         source is away, makes no samples, for nobody knows how long the lag is then.
         """
-        at = datetime.fromisoformat(document.published_at).timestamp()
+        at = epoch_seconds(document.published_at)
         seen = Sample(at, document.lag.seconds, document.backfill.items_done)
         last = self._samples[-1] if self._samples else None
         if last is None or not last.at <= at < last.at + EVERY_SECONDS:

@@ -18,8 +18,7 @@ from starlette.routing import Route
 from daemon.routes import Routes, reads_from
 from daemon.server import answers, bounds
 from daemon.server.bounds import BodyRefused
-from daemon.signal.document import Document, is_current
-from daemon.signal.verdict import epoch_seconds
+from daemon.signal.document import Document, epoch_seconds, is_current
 
 ALL_PERCENT = 100
 

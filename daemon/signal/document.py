@@ -249,6 +249,11 @@ def iso(epoch_seconds: float) -> str:
     return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="milliseconds")
 
 
+def epoch_seconds(iso: str) -> float:
+    """Of an instant as a document writes it."""
+    return datetime.fromisoformat(iso).timestamp()
+
+
 def is_current(published: Document, now: float) -> bool:
     """False when the document has outlived its `valid_until`: its service is gone."""
-    return datetime.fromisoformat(published.ready.valid_until).timestamp() >= now
+    return epoch_seconds(published.ready.valid_until) >= now

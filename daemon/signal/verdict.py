@@ -4,10 +4,9 @@ A question can only tighten the decision: it is never answered with yes where th
 """
 
 import re
-from datetime import datetime
 from typing import Literal, NamedTuple
 
-from daemon.signal.document import Document, is_current
+from daemon.signal.document import Document, epoch_seconds, is_current
 
 Kind = Literal["readers", "writers"]
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)", re.ASCII)
@@ -60,8 +59,3 @@ def _too_fresh(document: Document, question: Question, now: float) -> str | None
     held = now - epoch_seconds(since) if since is not None else 0.0
     asked = question.stable_for_seconds
     return f"ready for {max(held, 0):.0f} s, stable_for is {asked:g} s" if since is None or held < asked else None
-
-
-def epoch_seconds(iso: str) -> float:
-    """Of an instant as the document writes it."""
-    return datetime.fromisoformat(iso).timestamp()

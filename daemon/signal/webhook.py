@@ -24,6 +24,7 @@ from daemon.signal.configmap import NoRedirect
 
 ANSWER_BYTES_MAX = 4096
 JSON = "application/json"
+SIGNATURE = "X-Moveout-Signature"
 
 
 class NoAnswer(Exception):
@@ -45,20 +46,27 @@ class Answer(NamedTuple):
 def post(
     url: str, body: bytes, secret: bytes | None, timeout: float, content_type: str = JSON, now: float | None = None
 ) -> Answer:
-    """Ask once, for at most `timeout` seconds in all, names and handshake included. Raises NoAnswer."""
-    headers = {"Content-Type": content_type, "User-Agent": "moveout"}
+    """Ask once, signed where there is a secret; as `send`."""
+    headers = {"Content-Type": content_type}
     if secret is not None:
-        headers["X-Moveout-Signature"] = signature(secret, int(time.time() if now is None else now), body)
-    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310  the section lets http(s) through
+        headers[SIGNATURE] = signature(secret, int(time.time() if now is None else now), body)
+    return send(url, body, headers, timeout)
+
+
+def send(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
+    """POST once, for at most `timeout` seconds in all, names and handshake included. Raises NoAnswer."""
+    request = urllib.request.Request(url, body, {"User-Agent": "moveout", **headers}, method="POST")  # noqa: S310  http(s)
     # A socket's own limit is one for each read: whoever answers a byte at a time would never be late.
     answered: queue.Queue[Answer | Exception] = queue.Queue()
     threading.Thread(target=_ask, args=(request, timeout, answered), name="webhook", daemon=True).start()
     try:
         found = answered.get(timeout=timeout)
     except queue.Empty:
-        raise NoAnswer(f"{place(url)} has not answered within {timeout:g} s") from None
+        found = TimeoutError()
     if isinstance(found, Answer):
         return found
+    if isinstance(_inner(found), TimeoutError):
+        raise NoAnswer(f"{place(url)} has not answered within {timeout:g} s") from None
     # Not as its cause: an error of urllib's may quote the address.
     raise NoAnswer(f"{place(url)} cannot be asked: {_reason(found)}") from None
 
@@ -113,9 +121,13 @@ def _text(said: bytes) -> str:
     return said.decode(errors="replace")
 
 
+def _inner(error: Exception) -> object:
+    return error.reason if isinstance(error, urllib.error.URLError) else error
+
+
 def _reason(error: Exception) -> str:
     """Without what an error may quote of the request."""
-    inner = error.reason if isinstance(error, urllib.error.URLError) else error
+    inner = _inner(error)
     if isinstance(inner, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {inner.verify_message} (SSL_CERT_FILE names other authorities)"
     if isinstance(inner, OSError):

@@ -13,14 +13,15 @@ import structlog
 
 from daemon.control import Part
 from daemon.source.heartbeat import is_heartbeat
-from daemon.source.keys import key_reader
 from daemon.source.page import Page, Row
 from daemon.verify import rules
+from daemon.verify.judged import moving
 from daemon.verify.keyset import KeySet
 from daemon.verify.record import PARTS, RUN, Clean, PartProgress, Records, Run, RunState, State, counted, strength
 from daemon.verify.rules import Doubt, Expiry, Verdict
 from daemon.verify.settle import Found, Settled, Sides
-from sinks.change import Key, KeySchema
+from sinks.change import Item, Key, KeySchema
+from sinks.sink import Stored
 
 log = structlog.get_logger()
 
@@ -113,8 +114,8 @@ class Comparison:
         count = counted(self._records.differences())
         standing = count.open + self._run.unrecorded
         compared, live = self._run.compared, self._run.live
-        clean = None if standing or count.hot else Clean(self._run.id, self._ports.time(), compared, live)
-        return self._end(RunState.FINISHED, strength(compared, live, standing), clean)
+        clean = None if standing else Clean(self._run.id, self._ports.time(), compared, live)
+        return self._end(RunState.FINISHED, strength(compared, live, standing) + moving(count.hot), clean)
 
     def _compare(self) -> None:
         self._doubts += self._earlier()
@@ -133,10 +134,7 @@ class Comparison:
 
     def _earlier(self) -> list[Doubt]:
         """What was found before, by an earlier run or while the stream was applied: settled by today's rows."""
-        read = key_reader(self._keys)
-        standing = (State.OPEN, State.HOT)
-        found = self._records.differences().values()
-        return [Doubt(read(one.key.encode()), self._oldest) for one in found if one.state in standing]
+        return [Doubt(key, self._oldest) for key in self._records.standing()]
 
     def _part(self, name: str, part: Part) -> None:
         progress = self._progress(name)
@@ -170,20 +168,16 @@ class Comparison:
         chosen = [row for row in page.rows if not is_heartbeat(row[0]) and self._chosen(row[0], self._shares.rows)]
         excused, expiry = self._ports.excused(), self._ports.expiry()
         compared = moved = left_out = 0
-        for start in range(0, len(chosen), BATCH_KEYS):
-            rows = chosen[start : start + BATCH_KEYS]
-            self._ports.pace.spend(len(rows))
-            stored = self._ports.sides.target([key for key, _ in rows])
-            for key, item in rows:
-                if key in excused:
-                    left_out += 1
-                    continue
-                verdict = rules.judge_row(item, part.version, stored.get(key), expiry)
-                moved += verdict is Verdict.MOVED
-                if verdict is Verdict.DOUBT or self._asked(key, verdict):
-                    self._doubts.append(rules.doubt_of(key, item, part.version))
-                else:
-                    compared += verdict is Verdict.SAME
+        for key, item, stored in self._beside(chosen):
+            if key in excused:
+                left_out += 1
+                continue
+            verdict = rules.judge_row(item, part.version, stored, expiry)
+            moved += verdict is Verdict.MOVED
+            if verdict is Verdict.DOUBT or self._asked(key, verdict):
+                self._doubts.append(rules.doubt_of(key, item, part.version))
+            else:
+                compared += verdict is Verdict.SAME
         return msgspec.structs.replace(
             progress,
             position=page.position,
@@ -192,6 +186,14 @@ class Comparison:
             moved=progress.moved + moved,
             excused=progress.excused + left_out,
         )
+
+    def _beside(self, rows: Sequence[Row]) -> Iterator[tuple[Key, Item | None, Stored | None]]:
+        """Each with what the target holds of it, at the pace that is allowed."""
+        for start in range(0, len(rows), BATCH_KEYS):
+            batch = rows[start : start + BATCH_KEYS]
+            self._ports.pace.spend(len(batch))
+            stored = self._ports.sides.target([key for key, _ in batch])
+            yield from ((key, item, stored.get(key)) for key, item in batch)
 
     def _asked(self, key: Key, verdict: Verdict) -> bool:
         """An update that was never applied leaves the backfill's row as it was: only the source tells.
@@ -215,17 +217,13 @@ class Comparison:
     def _scanned(self, page: Page, rows: Sequence[Row], progress: PartProgress) -> PartProgress:
         excused, expiry = self._ports.excused(), self._ports.expiry()
         live = left_out = 0
-        for start in range(0, len(rows), BATCH_KEYS):
-            batch = rows[start : start + BATCH_KEYS]
-            self._ports.pace.spend(len(batch))
-            stored = self._ports.sides.target([key for key, _ in batch])
-            for key, item in batch:
-                if key in excused or item is None:
-                    left_out += 1
-                elif rules.judge_now(item, stored.get(key), expiry) is Verdict.SAME:
-                    live += 1
-                else:
-                    self._doubts.append(Doubt(key, self._oldest))
+        for key, item, stored in self._beside(rows):
+            if key in excused or item is None:
+                left_out += 1
+            elif rules.judge_now(item, stored, expiry) is Verdict.SAME:
+                live += 1
+            else:
+                self._doubts.append(Doubt(key, self._oldest))
         return msgspec.structs.replace(
             progress,
             position=page.position,

@@ -15,12 +15,12 @@ from daemon.dead_letter import LetterState
 from daemon.source.heartbeat import is_heartbeat
 from daemon.source.keys import key_reader
 from daemon.verify import rules
-from daemon.verify.record import Records, State
+from daemon.verify.record import Records
 from daemon.verify.rules import Doubt, Expiry, Verdict
 from daemon.verify.run import ttl_attribute
 from daemon.verify.settle import Sides
 from daemon.verify.sides import Tables, Waiting
-from sinks.change import Key, KeySchema
+from sinks.change import Key
 from sinks.sink import Readable, Scannable
 
 log = structlog.get_logger()
@@ -49,17 +49,11 @@ def final_check(known: Parts, since: float) -> str | None:
             expiry = Expiry(ttl_attribute(known), known.clock.time())
             rows = listed(sink.versions(), known.clock.monotonic) if isinstance(sink, Scannable) else []
             waived = _waived(known)
-            keys = [*doubtful(Records(known.control, known.keys), known.keys), *waived, *chosen(rows, since)]
+            # What an earlier run, or a shard's process, has found, and what was too hot to be settled, comes first.
+            keys = [*Records(known.control, known.keys).standing(), *waived, *chosen(rows, since)]
             return judged(sides, keys, waived, expiry)
     finally:
         sink.close()
-
-
-def doubtful(records: Records, keys: KeySchema) -> list[Key]:
-    """What an earlier run, or a shard's process, has found, and what was too hot to be settled."""
-    read = key_reader(keys)
-    found = records.differences().values()
-    return [read(one.key.encode()) for one in found if one.state in (State.OPEN, State.HOT)]
 
 
 def listed(pages: Iterable[Sequence[tuple[Key, int]]], monotonic: Callable[[], float]) -> list[tuple[Key, int]]:

@@ -20,9 +20,12 @@ class Asked(NamedTuple):
 
 
 def condition(asked: Asked, run: Run | None, count: Count, generation: int) -> Condition:
-    """Holds when a run of this generation has found no difference, and none stands or waits to be settled.
+    """Holds when a run of this generation has found no difference, and none stands.
 
-    Runs begin behind the backfill only: a run of this generation began after it.
+    Runs begin behind the backfill only: a run of this generation began after it. A row that the application writes all
+    the time cannot be settled while it does, and is not known to differ: it moves. It is told, and settled at the fence
+    (facts/cutover.md, rule V3); were it to block, a table with one busy counter could never be switched. There are at
+    most KEPT_MAX of them: more are `unrecorded`.
     """
     if asked.unreadable is not None:
         return _holds("NotReadable", asked.unreadable)
@@ -37,14 +40,13 @@ def _judged(asked: Asked, run: Run | None, count: Count) -> Condition:
     if count.open or (run is not None and run.unrecorded):
         more = f" and {run.unrecorded:,} more" if run is not None and run.unrecorded else ""
         return _fails("Differences", f"{kinds(count)}{more}: {LOOK_CLOSER}; then `moveout verify start`")
-    if count.hot:
-        return _fails("Unsettled", f"{count.hot:,} row(s) were written each time they were looked at; " + again())
     if run is None:
         begins = "a run begins as soon as lag is proven" if asked.auto else "begin one: `moveout verify start`"
         return _fails("NotVerified", f"source and target were not compared since the backfill; {begins}")
     if run.clean is not None:
         going_on = f"; run {run.id} goes on" if run.state is RunState.RUNNING else ""
-        return _holds("Compared", f"{strength(run.clean.compared, run.clean.live, 0)} (run {run.clean.id}){going_on}")
+        told = f"{strength(run.clean.compared, run.clean.live, 0)}{moving(count.hot)}"
+        return _holds("Compared", f"{told} (run {run.clean.id}){going_on}")
     if run.state is RunState.RUNNING:
         return _fails("Running", progress(run))
     return _fails(run.state.value.capitalize(), f"run {run.id} {run.state.value}: {run.message or '-'}; {again()}")
@@ -53,6 +55,11 @@ def _judged(asked: Asked, run: Run | None, count: Count) -> Condition:
 def again() -> str:
     """What to do about it."""
     return "`moveout verify start` looks again"
+
+
+def moving(hot: int) -> str:
+    """What is said of rows that could not be settled; nothing where there is none."""
+    return f"; {hot:,} row(s) were written each time they were looked at: they are settled at the fence" if hot else ""
 
 
 def kinds(count: Count) -> str:

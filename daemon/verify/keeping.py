@@ -16,7 +16,6 @@ from sinks.sink import Readable
 LOOK_SECONDS = 2.0
 DIFFERENCES_SECONDS = 5.0
 GRACE_SECONDS = 5.0
-AGAIN_SECONDS = 60.0
 
 
 class Keeping:
@@ -87,23 +86,16 @@ class Keeping:
         return None
 
     def _begin(self, migration: Migration, seen: Observation) -> None:
-        """Once for each anchoring, when lag is proven; again while all that is left are rows that were too hot."""
+        """Once for each anchoring, when lag is proven."""
         if cutover.lag_seconds(migration, seen) is None:
             return
-        if self._run is not None and self._run.generation == migration.generation and not self._unsettled():
+        if self._run is not None and self._run.generation == migration.generation:
             return
         percent = self._parts.config.verify.sample_percent
         try:
             self._run = runs.begin(self._parts.control, percent, "auto", self._parts.clock.time)
         except (runs.NotComparable, Conflict):
             self._looked_at = float("-inf")  # somebody else was quicker
-
-    def _unsettled(self) -> bool:
-        run, count = self._run, self._count
-        if run is None or run.state is not RunState.FINISHED or run.finished_at is None:
-            return False
-        rested = self._parts.clock.time() - run.finished_at >= AGAIN_SECONDS
-        return rested and bool(count.hot) and not (count.open or run.unrecorded)
 
     def _keep(self, migration: Migration) -> None:
         run = self._run

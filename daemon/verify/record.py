@@ -8,6 +8,7 @@ from hashlib import sha256
 import msgspec
 
 from daemon.control import Control
+from daemon.source.keys import key_reader
 from daemon.verify.rules import Kind, Named, upper_bound
 from sinks.change import Key, KeySchema
 from sinks.dynamodb.wire import key_json
@@ -111,6 +112,9 @@ def difference_id(key: str) -> str:
     return sha256(key.encode()).hexdigest()[:ID_LENGTH]
 
 
+STANDING = (State.OPEN, State.HOT)  # neither gone, nor repaired
+
+
 class Records:
     """The records of one migration's verification. Every method may raise ClientError, BotoCoreError."""
 
@@ -127,6 +131,11 @@ class Records:
     def differences(self) -> dict[str, Difference]:
         """All by id, whatever became of them."""
         return {name: one for name, (one, _) in self.control.all(DIFFERENCES, Difference).items()}
+
+    def standing(self) -> list[Key]:
+        """The keys of those that stand: found by whatever has looked, and not known to be gone."""
+        read = key_reader(self._keys)
+        return [read(one.key.encode()) for one in self.differences().values() if one.state in STANDING]
 
     def keep(self, key: Key, named: Named, version: int, by: str, at: float, run: int, state: State) -> bool:
         """Write one down; False when there is no room: then it is only counted."""
@@ -148,7 +157,7 @@ class Records:
         """Say what became of one, where there is one."""
         name = DIFFERENCES + difference_id(key_text(self._keys, key))
         found = self.control.get(name, Difference)
-        if found is not None and found[0].state in (State.OPEN, State.HOT):
+        if found is not None and found[0].state in STANDING:
             self.control.put(name, msgspec.structs.replace(found[0], state=state, note=note), found[1])
 
 

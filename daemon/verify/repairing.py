@@ -24,7 +24,6 @@ from sinks.dynamodb.wire import key_json
 from sinks.sink import Readable, Stored
 
 Told = Callable[[str], None]
-STANDING = (State.OPEN, State.HOT)
 _decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 
 
@@ -43,7 +42,7 @@ def allowed(known: Parts, generation: int | None = None) -> Migration:
             "target.mode is ordered: its items have no version, so a repair could overwrite a newer write. Write the "
             "item once more in the source table: that comes by the stream"
         )
-    if getattr(known.config.tail, "proof", "heartbeat") != "heartbeat":
+    if known.config.tail.proof != "heartbeat":
         raise CheckFailed("a repair gets its version from rounds of heartbeats, and tail.proof is another")
     found = known.control.get("migration", Migration)
     if found is None or found[0].phase is not Phase.REPLICATING:
@@ -59,8 +58,8 @@ def allowed(known: Parts, generation: int | None = None) -> Migration:
 
 def chosen(known: Parts, given: Sequence[str]) -> list[Key]:
     """The keys given as typed JSON; without any, those of all differences that stand. Raises CheckFailed, …"""
-    read = key_reader(known.keys)
     if given:
+        read = key_reader(known.keys)
         try:
             keys = [read(text.encode()) for text in given]
         except UnreadableItem as error:
@@ -68,8 +67,7 @@ def chosen(known: Parts, given: Sequence[str]) -> list[Key]:
         if any(map(is_heartbeat, keys)):
             raise CheckFailed("that is the key of a heartbeat, which is never in the target")
         return keys
-    found = Records(known.control, known.keys).differences().values()
-    return [read(one.key.encode()) for one in found if one.state in STANDING]
+    return Records(known.control, known.keys).standing()
 
 
 def source_reader(known: Parts, calls: Calls) -> Callable[[Sequence[Key]], dict[Key, Item]]:

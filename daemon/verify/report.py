@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.verify import judged
-from daemon.verify.record import Count, Difference, Run, RunState, State, strength
+from daemon.verify.record import STANDING, Count, Difference, Run, RunState, strength
 
 SHOWN_MAX = 20
 
@@ -21,7 +21,7 @@ def lines(run: Run | None, count: Count, differences: Mapping[str, Difference], 
     """
     yield msgspec.json.encode(summary(run, count)) + b"\n"
     for name, one in _ordered(differences):
-        if everything or one.state in (State.OPEN, State.HOT):
+        if everything or one.state in STANDING:
             told = {**msgspec.structs.asdict(one), "key": msgspec.Raw(one.key.encode())}
             yield msgspec.json.encode({"id": name, **told}) + b"\n"
 
@@ -60,7 +60,7 @@ def table(run: Run | None, count: Count) -> Table:
 
 def sample(differences: Mapping[str, Difference]) -> Table | None:
     """The first few that stand; None where there is none."""
-    standing = [(name, one) for name, one in _ordered(differences) if one.state in (State.OPEN, State.HOT)]
+    standing = [(name, one) for name, one in _ordered(differences) if one.state in STANDING]
     if not standing:
         return None
     made = Table("id", "kind", "state", "key", "attributes", "found", box=None, padding=(0, 2, 0, 0))

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import log, preflight, worker
+from daemon import log, preflight, prove, worker
 from daemon.app import Parts
 from daemon.config import Config
 from daemon.control import Conflict, Migration, Part, parts_of
@@ -44,7 +44,6 @@ SEGMENT_ROWS = 500
 SEGMENTS_MAX = 1_000_000  # API reference, Scan
 # The files are not there any more, or the table may not be scanned: no restart helps.
 UNREADABLE = (ExportUnusable, ScanRefused)
-TTL_ON = ("ENABLED", "ENABLING")
 
 
 def main(config: Config) -> int:
@@ -87,15 +86,14 @@ def _compared(
     known: Parts, records: Records, claimed: Run, migration: Migration, wanted: "Wanted", watch: Watch | None
 ) -> Run:
     found = known.control.all(parts_of(migration.parts_generation), Part)
-    parts = {name: _versioned(part, migration) for name, (part, _) in found.items()}
+    parts = {name: worker.with_version(part, migration) for name, (part, _) in found.items()}
     table, told = known.config.source.table, preflight.described(known.config, known.dynamodb)["Table"]
     rows = max(sum(part.items for part in parts.values() if part.kind == "full"), told["ItemCount"])
     shares = shares_of(known.config, claimed, rows)
     samples = samples_of(table, rows, shares.live, random.Random(claimed.id)) if _may_scan(known) else {}
     begun = msgspec.structs.replace(claimed, total=_total(parts, samples, rows, shares), message="")
-    with _ports(known, migration, wanted, watch) as ports:
-        sampled = ports._replace(samples=samples)
-        return Comparison(records, begun, parts, shares, known.keys, sampled).compare()
+    with _ports(known, migration, wanted, watch, samples) as ports:
+        return Comparison(records, begun, parts, shares, known.keys, ports).compare()
 
 
 def _may_scan(known: Parts) -> bool:
@@ -149,11 +147,6 @@ def samples_of(table: str, rows: int, live: float, chance: random.Random) -> dic
 def _total(parts: Mapping[str, Part], samples: Mapping[str, Part], rows: int, shares: Shares) -> int:
     exact = sum(part.items for part in parts.values() if part.kind != "scan")
     return int(exact * shares.rows) + sum(part.items for part in samples.values()) + rows
-
-
-def _versioned(part: Part, migration: Migration) -> Part:
-    """A part that an older moveout has written has none of its own."""
-    return part if part.version else msgspec.structs.replace(part, version=migration.backfill_version)
 
 
 class Patient:
@@ -214,7 +207,9 @@ class Wanted:
 
 
 @contextmanager
-def _ports(known: Parts, migration: Migration, wanted: Wanted, watch: Watch | None) -> Iterator[Ports]:
+def _ports(
+    known: Parts, migration: Migration, wanted: Wanted, watch: Watch | None, samples: Mapping[str, Part]
+) -> Iterator[Ports]:
     with worker.reading(known, 1) as sources, closing(known.calls()) as calls, _opened(known) as sink:
         if not isinstance(sink.inner, Readable):
             raise Abandoned(f"the target ({known.config.target.kind}) cannot be read back: nothing can be compared")
@@ -225,7 +220,7 @@ def _ports(known: Parts, migration: Migration, wanted: Wanted, watch: Watch | No
         excused = Excused(known)
         yield Ports(
             pages=partial(pages, sources),
-            samples={},
+            samples=samples,
             sides=sides,
             settler=Settler(sides, proofs, watch or watch_of(known, migration), expiry),
             versions=sink.inner.versions if isinstance(sink.inner, Scannable) else None,
@@ -272,13 +267,11 @@ def _limit(known: Parts) -> float | None:
 def ttl_attribute(known: Parts) -> str | None:
     """The table's TTL attribute, None without one, or where it may not be asked for. Raises BotoCoreError."""
     try:
-        answer = known.dynamodb.describe_time_to_live(TableName=known.config.source.table)
+        return prove.ttl_attribute(known)
     except ClientError as error:
         # Not granted: an item that has expired on one side only is reported, which is noise and no loss.
         logger.warning("ttl_unknown", error=str(error), hint="grant dynamodb:DescribeTimeToLive on the source table")
         return None
-    told = answer["TimeToLiveDescription"]
-    return str(told["AttributeName"]) if told["TimeToLiveStatus"] in TTL_ON else None
 
 
 class Excused:

@@ -40,8 +40,10 @@ def test_the_whole_move_ends_without_a_difference_and_leaves_nothing_behind(sink
         "of the backfill",
         "changes of the tail",
         "forcing a rollover",
-        "lag is proven zero",
         "SIGNAL: switch readers",
+        "100 % of the readers are routed to the target",
+        "the writers have switched to the target",
+        "proven by heartbeat",
         "0 missing, 0 extra, 0 changed",
     ):
         assert promise in screen, screen

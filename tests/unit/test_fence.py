@@ -110,8 +110,13 @@ def lock():
             body = self.rfile.read(int(self.headers["Content-Length"]))
             asked.append((json.loads(body), self.headers.get("X-Moveout-Signature"), body))
             self.send_response(answer[0])
+            self.send_header("Location", self.path)
             self.end_headers()
             self.wfile.write(b"writers are busy")
+
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
 
         def log_message(self, *_):
             """Quiet."""
@@ -151,3 +156,11 @@ def test_a_lock_that_is_refused_or_does_not_answer_is_a_failure_that_says_so(loc
         webhook("http://127.0.0.1:1/lock").hold(ATTEMPT)
     with pytest.raises(FenceFailed, match="NO_SUCH"):
         webhook(url, secret_env="NO_SUCH").hold(ATTEMPT)
+
+
+def test_a_lock_that_sends_us_elsewhere_holds_nothing(lock):
+    url, asked, answer = lock
+    answer[0] = 302
+    with pytest.raises(FenceFailed, match="refuses to hold: 302"):
+        webhook(url).hold(ATTEMPT)
+    assert len(asked) == 1  # a client that follows asks again, with GET, and takes the page for a yes

@@ -72,5 +72,5 @@ def test_what_was_found_before_is_looked_at_again_unless_it_stands_no_more():
     for number, state in enumerate(State):
         key = f'{{"id":{{"S":"{state.value}"}}}}'
         control.put(f"{DIFFERENCES}{number}", Difference("stale", key, [], 5, 1.0, "export", state), 0)
-    found = final.doubtful(Records(control, KEYS), KEYS)
+    found = Records(control, KEYS).standing()
     assert {key.partition for key in found} == {"open", "hot"}
