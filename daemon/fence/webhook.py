@@ -1,5 +1,6 @@
-"""A lock that somebody else keeps: one POST to hold it, one to lift it. 2xx is done, everything else is a failure, a
-redirect too: a client that follows one asks with GET, and nothing would be held.
+"""A lock that somebody else keeps: one POST to hold it, one to lift it. 2xx is done, everything else is a failure.
+
+A redirect too: a client that follows one asks with GET, and nothing would be held.
 
 The body: {"action": "hold" | "lift", "writes": null | "source" | "target", "migration", "table", "switch", "epoch"}. An
 answer to `hold` says that every write begun before has ended. Whoever answers ignores an epoch below one it has seen,

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 BATCH_KEYS = 250
 DOUBTS_MAX = 1000
 SAVE_SECONDS = 60.0
+TELL_SECONDS = 2.0
 # 16 bytes each: 256 MiB. Of more keys a share is chosen, another one in each run.
 KEYS_MAX = 2**24
 # Something is wrong with the target as a whole: each further one would cost a wait, and tell nothing new.
@@ -91,7 +92,8 @@ class Comparison:
         self._shares = shares
         self._keys = keys
         self._ports = ports
-        self._saved_at = float("-inf")
+        self._saved_at = self._told_at = float("-inf")
+        self._looked: dict[str, int] = {}  # rows of each part, for whoever looks
         self._doubts: list[Doubt] = []
         self._pending: dict[str, PartProgress] = {}  # looked at, and waiting for its doubts
         self._listed = 0  # rows of the target
@@ -260,10 +262,21 @@ class Comparison:
         due = self._ports.time() - self._saved_at >= SAVE_SECONDS
         if due or len(self._doubts) >= DOUBTS_MAX:
             self._save()
+        elif self._ports.time() - self._told_at >= TELL_SECONDS:
+            self._tell()
+
+    def _tell(self, doing: str = "") -> None:
+        """How far it is, for whoever looks; what a rerun goes on from is written by `_save`. Raises Superseded."""
+        self._looked |= {name: progress.looked_at for name, progress in self._pending.items()}
+        seen = sum(self._looked.values()) + self._listed
+        write_owned(self._records, msgspec.structs.replace(self._run, stage=self._run.stage + doing, looked_at=seen))
+        self._told_at = self._ports.time()
 
     def _save(self) -> None:
         """Settle what is in doubt, write down what was found, then how far it is: in this order."""
         doubts, self._doubts = self._doubts, []
+        if doubts:
+            self._tell(f", settling {len(doubts):,} row(s) in doubt")
         for start in range(0, len(doubts), DOUBTS_MAX):
             self._settle(doubts[start : start + DOUBTS_MAX])
         for name, progress in self._pending.items():
@@ -308,8 +321,10 @@ class Comparison:
 
     def _counted(self) -> Run:
         """With the parts' figures: each is written once, however often a process was killed."""
-        found = self._records.control.all(PARTS, PartProgress).values()
-        mine = [progress for progress, _ in found if progress.run == self._run.id]
+        found = self._records.control.all(PARTS, PartProgress)
+        of_run = {name: progress for name, (progress, _) in found.items() if progress.run == self._run.id}
+        self._looked = {name: progress.looked_at for name, progress in of_run.items()}
+        mine = of_run.values()
         live = sum(progress.live for progress in mine) + self._run.settled
         return msgspec.structs.replace(
             self._run,

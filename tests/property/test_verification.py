@@ -5,7 +5,7 @@ from property.verify_world import B, World
 from simulation.world import quiet
 
 from daemon.verify.comparison import Shares
-from daemon.verify.record import RunState
+from daemon.verify.record import RUN, Run, RunState
 from sinks.change import Change, Key
 
 KINDS = ("missing", "extra", "stale", "changed")
@@ -55,6 +55,24 @@ def test_every_planted_damage_is_found_with_its_kind_and_nothing_else():
         for one in standing.values():
             found[one.kind] += 1
     assert min(found.values()) >= 1000, found
+
+
+def test_a_run_tells_how_far_it_is_before_it_saves_and_what_it_waits_for():
+    world = World(5, keys=900, live=60)
+    damaged(world, each=5)
+    pages, settling = [], []
+
+    def page():
+        world.now += 3  # a page in 3 s, say
+        pages.append(world.control.get(RUN, Run)[0].looked_at)
+
+    settle = world.wait_beyond
+    world.wait_beyond = lambda begun: (settling.append(world.control.get(RUN, Run)[0]), settle(begun))
+    ended = world.compared(shares=ALL, wanted=page)
+    assert len(set(pages)) > 10
+    assert pages == sorted(pages)
+    assert all("row(s) in doubt" in one.stage for one in settling)
+    assert settling[-1].looked_at == ended.looked_at
 
 
 def test_damage_to_rows_of_the_backfill_is_found_without_a_sample_of_the_source():
