@@ -9,14 +9,13 @@ import itertools
 import json
 import os
 import queue
-import shutil
 import subprocess
 import threading
 import time
-from functools import cache
+
+from debian import program
 
 NAMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
-INSTALL_SECONDS = 420
 ANSWER_SECONDS = 30
 FLAGS = (
     "--headless",
@@ -34,48 +33,9 @@ FLAGS = (
 )
 
 
-class ChromiumMissing(Exception):
-    """There is none, and it could not be installed. The message says what was tried."""
-
-
-@cache
 def chromium():
-    """The path of a Chromium. Raises ChromiumMissing."""
-    found = _found()
-    if found is None:
-        why_not = _install()
-        found = _found()
-        if found is None:
-            raise ChromiumMissing(f"no Chromium: {why_not}. Install one: apt-get install chromium")
-    return found
-
-
-def _found():
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
-
-
-def _install():
-    """Why there is still none; only root may, and only where there is apt-get."""
-    if shutil.which("apt-get") is None:
-        return "there is no apt-get here"
-    if os.geteuid() != 0:
-        return "only root may install it"
-    command = ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]
-    for step in (command, ["apt-get", "update"], command):  # a fresh image has no lists of packages yet
-        try:
-            done = _apt(step)
-        except subprocess.TimeoutExpired:
-            return f"`{' '.join(step)}` took longer than {INSTALL_SECONDS} s"
-        if done.returncode == 0 and step is command:
-            return "it was installed, but is not on the path"
-    return f"`{' '.join(command)}` failed: {done.stderr.strip()[-300:]}"
-
-
-def _apt(command):
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-    )
+    """The path of a Chromium. Raises debian.Missing."""
+    return program(NAMES, "chromium")
 
 
 class Chromium:

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from chromium import Chromium, ChromiumMissing, chromium
+from chromium import Chromium, chromium
+from debian import Missing
 from page.states import made
 
 from daemon import metrics
@@ -76,7 +77,7 @@ def served():
 def browser(tmp_path_factory):
     try:
         chromium()
-    except ChromiumMissing as missing:
+    except Missing as missing:
         pytest.skip(str(missing))
     with Chromium(tmp_path_factory.mktemp("chromium")) as running:
         yield running
