@@ -12,7 +12,7 @@ SEEDS ?= 20000
 SEED ?=
 SIMULATE = cd tests && PYTHONPATH=.:.. ../$(BIN)/python -m
 
-.PHONY: help demo test check simulate crash-points mutants soak bench format lock setup clean
+.PHONY: help demo test deploy-test check simulate crash-points mutants soak bench format lock setup clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -25,7 +25,10 @@ demo: setup  ## the whole move on this machine, with real parts: two to four min
 	@$(BIN)/moveout demo $(ARGS)
 
 test: setup  ## every test, real servers included
-	$(BIN)/pytest -q -n 2 --dist loadfile --seeds 5000 --crash-points=most --mutants $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile --seeds 5000 --crash-points=most --mutants --deploy $(ARGS)
+
+deploy-test: setup  ## what is deployed, built and run by the real tools: image, manifests, rules, policies; a part of `make test`
+	$(BIN)/pytest -q tests/deploy --deploy $(ARGS)
 
 soak: setup  ## two replicas under seeded chaos: make soak MINUTES=10 SINK=cassandra|dynamodb SEED=1
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --sink $(SINK) --seed $(or $(SEED),1) $(ARGS)

@@ -1,5 +1,7 @@
 import os
 
+import pytest
+
 # Stand-ins take any credentials; the real chain of this machine must never be asked.
 os.environ.update(
     AWS_ACCESS_KEY_ID="test",
@@ -15,6 +17,14 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=None, help="play this one history again")
     parser.addoption("--crash-points", choices=["some", "most"], default="some", help="crash where")
     parser.addoption("--mutants", action="store_true", help="run every planted bug (some minutes)")
+    parser.addoption("--deploy", action="store_true", help="build and run what is deployed (some minutes)")
+
+
+@pytest.fixture
+def deploy_only(request):
+    """Skips what takes minutes, unless it was asked for."""
+    if not request.config.getoption("--deploy"):
+        pytest.skip("takes minutes: make deploy-test")
 
 
 def pytest_unconfigure(config):

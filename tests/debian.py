@@ -1,6 +1,6 @@
 """Programs that tests run and Python does not bring: found on the path, or installed from Debian.
 
-Only root may install, and only where there is apt-get; else the tests that need the program are skipped, with the reason.
+Only root may install, and only where there is apt-get; else the tests that need it are skipped, with the reason.
 """
 
 import fcntl
