@@ -16,7 +16,7 @@ SIMULATE = cd tests && PYTHONPATH=.:.. ../$(BIN)/python -m
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 setup:  ## the Python environment, from locked hashes; nothing when it is up to date
 	@$(PYTHON) daemon/bootstrap.py
