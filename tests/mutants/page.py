@@ -17,8 +17,8 @@ PAGE = (
         "a document that does not change makes history",
         "lag is drawn as low while nobody knows it",
         "daemon/page/history.py",
-        "at = datetime.fromisoformat(document.published_at).timestamp()",
-        "at = datetime.now().timestamp()  # noqa: DTZ005",
+        "at = epoch_seconds(document.published_at)",
+        'at = __import__("time").time()',
         FILES,
     ),
     Mutant(
