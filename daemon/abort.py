@@ -69,6 +69,11 @@ def aborted(current: Migration | None, now: float) -> Migration:
         raise CheckFailed("it cannot be aborted: it was never begun, or its writers have switched")
     if current.phase is Phase.ABORTED:
         return current
+    if current.phase is Phase.SWITCHING and current.switch is not None and current.switch.sealing:
+        raise CheckFailed(
+            "the source's stream is being sealed, or opened again: first `moveout cutover cancel`, and wait until the "
+            "phase is replicating"
+        )
     back = writers.cancelled(current, "the migration is aborted", now)
     routes = cutting_over.back_at_source(back.routes)
     return msgspec.structs.replace(

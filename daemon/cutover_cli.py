@@ -91,7 +91,7 @@ def writers(
 
     seconds = _until_undone(timeout)
     tables = _parts(config, table)
-    _refuse_all(tables, cutting_over.writers_refused)
+    _refuse_all(tables, lambda one: cutting_over.writers_refused(one, seconds))
     if dry_run:
         for one in tables:
             for line in cutting_over.plan(one, seconds):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from daemon import writers
+from daemon import seal, writers
 from daemon.app import Parts
 from daemon.control import Migration
 from daemon.phase import Phase
@@ -15,7 +15,10 @@ from daemon.routes import Routes
 from daemon.signal import events, hooks
 from daemon.signal.document import ALL_READERS, Document, is_current, iso, may_switch_writers
 from daemon.signal.webhook import place
-from daemon.switching import Step
+from daemon.switching import UNDOING, Step
+
+# A minute without a record, UPDATING, a listing that is old enough, the rest of the shards.
+SEAL_SECONDS_MIN = 120
 
 
 class Followed(NamedTuple):
@@ -80,23 +83,35 @@ def route_readers(known: Parts, percent: int) -> str:
     return f"{changed.message} (epoch {changed.epoch})"
 
 
-def writers_refused(known: Parts) -> list[str]:
+def writers_refused(known: Parts, timeout_seconds: float | None = None) -> list[str]:
     """Why the writers may not switch now; empty when they may. Raises ClientError, BotoCoreError."""
     migration = _migration(known)
     if migration.phase is not Phase.REPLICATING:
         return [f"it is {migration.phase.value}: {migration.message}"]
     missing = not_ready(known, migration)
-    if known.config.tail.proof != "heartbeat":
-        missing.append(
-            f"tail.proof is {known.config.tail.proof}: that nothing is left to apply under the fence is proven by "
-            "heartbeats. Set tail.proof: heartbeat, and restart the service"
-        )
+    missing += _unproven(known, timeout_seconds or known.config.cutover.timeout_seconds)
     if migration.routes.reads_percent != ALL_READERS:
         missing.append(
             f"{migration.routes.reads_percent} % of the readers read the target: first `moveout cutover readers "
             f"--percent {ALL_READERS}`"
         )
     return missing
+
+
+def _unproven(known: Parts, timeout_seconds: float) -> list[str]:
+    """Why it cannot be proven, in that time, that nothing is left to apply under the fence."""
+    proof = known.config.tail.proof
+    if proof == "quiet":
+        return [
+            "tail.proof is quiet, which proves nothing: that nothing is left to apply under the fence is proven by "
+            "heartbeats, or by sealing the stream. Set tail.proof: heartbeat (or seal), and restart the service"
+        ]
+    if proof == "seal" and timeout_seconds < SEAL_SECONDS_MIN:
+        return [
+            f"tail.proof is seal: a quiet minute and the sealing take {SEAL_SECONDS_MIN} s and more under the fence, "
+            f"and the switch has {timeout_seconds:g} s. Give --timeout 5m, or set cutover.timeout_seconds"
+        ]
+    return seal.refused(known) if proof == "seal" else []
 
 
 def plan(known: Parts, timeout_seconds: float | None) -> list[str]:
@@ -110,7 +125,7 @@ def plan(known: Parts, timeout_seconds: float | None) -> list[str]:
     fences = [name for name, configured in ways.items() if configured]
     return [
         f"{Step.FENCE.value}: by {', '.join(fences)}",
-        f"{Step.DRAIN.value}: two rounds of heartbeats, {asked.window_seconds:g} s apart, with no write in between",
+        f"{Step.DRAIN.value}: {_drain(known)}",
         f"{Step.VERIFY.value}: what a late worker has left is removed, then the final check",
         f"{Step.CLOCK.value}: the target's clocks are {asked.clock_margin_seconds:g} s past the newest version",
         f"{Step.FREEZE.value}: every shard's process says that it applies nothing more",
@@ -118,6 +133,12 @@ def plan(known: Parts, timeout_seconds: float | None) -> list[str]:
         f"not committed within {timeout_seconds or asked.timeout_seconds:g} s: all of it is undone",
         "ready for it; nothing was changed",
     ]
+
+
+def _drain(known: Parts) -> str:
+    if known.config.tail.proof == "seal":
+        return "a minute without a record, then the stream is sealed (disabled), and read to its end"
+    return f"two rounds of heartbeats, {known.config.cutover.window_seconds:g} s apart, with no write in between"
 
 
 def request_writers(known: Parts, timeout_seconds: float | None) -> None:
@@ -153,7 +174,7 @@ def followed(known: Parts) -> Followed:
         return Followed([], migration.message, done=True, committed=False, seconds_left=0)
     lines = [f"{iso(entry.at)} {entry.step.value}: {entry.message}" for entry in switch.journal]
     committed = migration.phase is Phase.SWITCHED
-    undecided = migration.phase is Phase.SWITCHING and switch.step is not Step.UNFENCE
+    undecided = migration.phase is Phase.SWITCHING and switch.step not in UNDOING
     waits = f"; waiting for: {switch.waits_for}" if switch.waits_for else ""
     return Followed(
         lines,

@@ -10,17 +10,19 @@ from typing import Any
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from daemon import writers
+from daemon import seal, writers
 from daemon.app import Parts
-from daemon.control import Migration
+from daemon.control import Conflict, Migration
 from daemon.fence import Attempt, FenceFailed
 from daemon.final_check import final_check
 from daemon.phase import Phase
+from daemon.preflight import CheckFailed
 from daemon.processes import Processes
 from daemon.prove import Seen
 from daemon.retry import Abandoned
 from daemon.routes import Side
-from daemon.switching import Step, Switch
+from daemon.seal import SealStep
+from daemon.switching import UNDOING, Step, Switch
 from daemon.writers import NOTHING_YET, Sight, Work
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.sink import BulkLoad, Clocked, Followable, Sink, SinkError
@@ -28,7 +30,12 @@ from sinks.sink import BulkLoad, Clocked, Followable, Sink, SinkError
 log = structlog.get_logger()
 
 AGAIN_SECONDS = 0.5
-TROUBLES = (SinkError, ClientError, BotoCoreError, Abandoned)
+TROUBLES = (SinkError, ClientError, BotoCoreError, Abandoned, Conflict)
+SEALING_FOR = {
+    SealStep.WATCHING: "a minute without a record, which verifies the fence",
+    SealStep.SEALING: "the stream to be disabled",
+    SealStep.DRAINING: "the sealed stream to be read to its end",
+}
 
 # The attempt, the step, and where in the journal: a step that is begun again is another one.
 Token = tuple[str, Step, int, float]
@@ -87,9 +94,17 @@ class Handover:
     def turn(self, migration: Migration, seen: Seen) -> Migration:
         """The next state, to be persisted before the next turn. `seen` was read after `migration` was."""
         switch = migration.switch
-        if switch is None or switch.step is Step.DONE:
+        if switch is None:
+            return migration
+        if switch.step is Step.DONE:
+            self._follow_reopened(migration, switch)
             return migration
         return writers.next_step(migration, self._sight(migration, switch, seen))
+
+    def _follow_reopened(self, migration: Migration, switch: Switch) -> None:
+        """A stream that was sealed in vain is another one now; it is followed behind the old one's end."""
+        if switch.sealing and switch.failed and migration.phase is Phase.REPLICATING:
+            self._checking.done(_token(switch), lambda: self._reopened(migration, SealStep.OPEN))
 
     def _work(self, migration: Migration, switch: Switch, clock: str | None) -> Work:
         """What became of this step's work; begun, or begun again, where it is not done."""
@@ -99,6 +114,10 @@ class Handover:
         match switch.step:
             case Step.FENCE if flagged:  # published first: what was told is what is held
                 return self._fencing.done(token, lambda: self._hold(attempt))
+            case Step.DRAIN if switch.sealing:
+                return self._checking.done(token, lambda: self._sealed(migration))
+            case Step.REOPEN:
+                return self._checking.done(token, lambda: self._reopened(migration, SealStep.REOPENED))
             case Step.VERIFY:
                 return self._checking.done(token, lambda: self._verify(switch.deadline))
             case Step.CLOCK | Step.FREEZE if clock is not None:
@@ -123,7 +142,7 @@ class Handover:
             found is None
             or found[0].phase not in (Phase.SWITCHING, Phase.SWITCHED)
             or found[0].switch is None
-            or (found[0].switch.id != attempt.switch or found[0].switch.step is Step.UNFENCE)
+            or (found[0].switch.id != attempt.switch or found[0].switch.step in UNDOING)
         )
 
     def _lift(self, attempt: Attempt, writes: Side) -> Work:
@@ -135,6 +154,21 @@ class Handover:
             except (FenceFailed, ClientError, BotoCoreError) as error:
                 failures.append(str(error))
         return Work(failed="; ".join(failures)) if failures else Work(done=True)
+
+    def _sealed(self, migration: Migration) -> Work:
+        """A turn towards the seal."""
+        try:
+            state = seal.advance(self._parts, migration, self._clock.time())
+        except CheckFailed as error:
+            return Work(failed=str(error))
+        return Work(done=state.zero, trouble=SEALING_FOR.get(state.step))
+
+    def _reopened(self, migration: Migration, until: SealStep) -> Work:
+        """A turn back; done when the fence may be lifted, or when the new stream is followed."""
+        state = seal.reopen(self._parts, migration, self._clock.time())
+        return Work(
+            done=state.step is SealStep.OPEN or (state.may_lift and until is SealStep.REOPENED), trouble=state.message
+        )
 
     def _verify(self, deadline: float) -> Work:
         """Settle once more, for a worker that woke up late; then look without tolerance."""
@@ -168,12 +202,14 @@ class Handover:
         config, now, states = self._parts.config, self._clock.time(), seen.states
         clocks = self._clocks[1] if self._clocks[0] == switch.id else ()
         clock = writers.behind_clock(states.values(), clocks, config.cutover.clock_margin_seconds)
-        sight = Sight(now, self._work(migration, switch, clock), config.cutover.fence.flag)
+        seals = config.tail.proof == "seal"
+        sight = Sight(now, self._work(migration, switch, clock), config.cutover.fence.flag, seals)
         if seen.stream is None or migration.phase is not Phase.SWITCHING:
             return sight
         return sight._replace(
             quiet=self._quiet(switch, seen),
-            leak=writers.leak(seen.stream, states, switch.quiet_round),
+            # Behind the seal nothing comes, whoever writes: that nobody does was watched before.
+            leak=None if switch.sealing else writers.leak(seen.stream, states, switch.quiet_round),
             clock=clock,
             not_frozen=writers.not_frozen(states, switch.frozen_epoch),
             late=writers.late(states.values(), self._patience_seconds(), now),

@@ -197,6 +197,17 @@ def accounts_for(state: SealState | None, migration: Migration, identity: Stream
     return state.step in sealed and identity == StreamIdentity(state.stream_arn, enabled=False)
 
 
+def refused(known: Parts) -> list[str]:
+    """Why the source cannot be sealed; empty where it can. Raises ClientError, BotoCoreError."""
+    attribute = prove.ttl_attribute(known)
+    if attribute is None:
+        return []
+    return [
+        f"the source deletes by TTL ({attribute}), at any time and also under the fence: what it deletes while the "
+        "stream is sealed would be lost. Disable TTL on the source for the switch, or set tail.proof: heartbeat"
+    ]
+
+
 def _turn(known: Parts, migration: Migration, now: float, *, back: bool) -> SealState:
     state, revision = known.control.get(RECORD, SealState) or (None, 0)
     attempt = migration.switch.id if migration.switch is not None else ""
@@ -220,12 +231,8 @@ def _turn(known: Parts, migration: Migration, now: float, *, back: bool) -> Seal
 
 def _no_ttl(known: Parts) -> None:
     """What TTL deletes while the stream is sealed is in no stream: its rows would stay in the target after `reopen`."""
-    attribute = prove.ttl_attribute(known)
-    if attribute is not None:
-        raise CheckFailed(
-            f"the source deletes by TTL ({attribute}), at any time and also under the fence: what it deletes while the "
-            "stream is sealed would be lost. Disable TTL on the source for the switch, or set tail.proof: heartbeat"
-        )
+    for why in refused(known):
+        raise CheckFailed(why)
 
 
 def _sight(known: Parts, migration: Migration, state: SealState, now: float) -> Sight:

@@ -14,7 +14,7 @@ import msgspec
 from daemon.control import Migration, ShardState
 from daemon.phase import Phase
 from daemon.source.shards import Stream
-from daemon.switching import Entry, Step, Switch
+from daemon.switching import UNDOING, Entry, Step, Switch
 
 JOURNAL_MAX = 200
 
@@ -45,6 +45,7 @@ class Sight(NamedTuple):
     now: float
     work: Work = NOTHING_YET
     flag: bool = True  # the application follows the published route
+    seals: bool = False  # the stream is sealed instead of being proven by heartbeats
     quiet: Quiet = Quiet()
     leak: str | None = None
     clock: str | None = "the target's clocks were not asked yet"
@@ -62,9 +63,9 @@ def requested(migration: Migration, id_: str, now: float, timeout_seconds: float
 def cancelled(migration: Migration, why: str, now: float) -> Migration:
     """Back, as long as that is possible; unchanged where it is not."""
     switch = migration.switch
-    if migration.phase is not Phase.SWITCHING or switch is None or switch.step is Step.UNFENCE:
+    if migration.phase is not Phase.SWITCHING or switch is None or switch.step in UNDOING:
         return migration
-    return _unfenced(migration, why, now)
+    return _undone(migration, why, now)
 
 
 def next_step(migration: Migration, sight: Sight) -> Migration:
@@ -72,12 +73,12 @@ def next_step(migration: Migration, sight: Sight) -> Migration:
     switch = migration.switch
     if switch is None or switch.step is Step.DONE:
         return migration
-    if migration.phase in (Phase.SWITCHED, Phase.ABORTED) or switch.step is Step.UNFENCE:
+    if migration.phase in (Phase.SWITCHED, Phase.ABORTED) or switch.step in UNDOING:
         return _FINISH[switch.step](migration, sight) if switch.step in _FINISH else migration
     if migration.phase is not Phase.SWITCHING:
         return migration
     why = _failure(migration, switch, sight)
-    return _unfenced(migration, why, sight.now) if why else _FORWARD[switch.step](migration, sight)
+    return _undone(migration, why, sight.now) if why else _FORWARD[switch.step](migration, sight)
 
 
 def _failure(migration: Migration, switch: Switch, sight: Sight) -> str | None:
@@ -103,11 +104,20 @@ def _fence(migration: Migration, sight: Sight) -> Migration:
         return _to(told, Step.FENCE, "the writers are told to stop", sight.now)
     if not sight.work.done:
         return _waiting(migration, sight.work.trouble or "the fences to be held")
-    held = _to(migration, Step.DRAIN, "the fence is up; two rounds of heartbeats have to prove it", sight.now)
-    return _with(held, fenced_at=sight.now)
+    proof = (
+        "the stream is sealed when nothing has come for a minute"
+        if sight.seals
+        else "two rounds of heartbeats have to prove it"
+    )
+    held = _to(migration, Step.DRAIN, f"the fence is up; {proof}", sight.now)
+    return _with(held, fenced_at=sight.now, sealing=sight.seals)
 
 
 def _drain(migration: Migration, sight: Sight) -> Migration:
+    if _switch(migration).sealing:
+        if not sight.work.done:
+            return _waiting(migration, sight.work.trouble or "the stream to be sealed")
+        return _to(migration, Step.VERIFY, "the stream is sealed, and all that was in it is applied", sight.now)
     if not sight.quiet.since:
         return _waiting(migration, sight.quiet.reason)
     rounds = f"{sight.quiet.since} and {sight.quiet.until}"
@@ -176,6 +186,19 @@ def _unfence(migration: Migration, sight: Sight) -> Migration:
     return msgspec.structs.replace(lifted, phase=Phase.REPLICATING)
 
 
+def _undone(migration: Migration, why: str, now: float) -> Migration:
+    if not _switch(migration).sealing:
+        return _unfenced(migration, why, now)
+    message = f"the switch of the writers fails, the source's stream is enabled again before the fence is lifted: {why}"
+    return _with(_to(migration, Step.REOPEN, message, now), failed=why)
+
+
+def _reopen(migration: Migration, sight: Sight) -> Migration:
+    if not sight.work.done:
+        return _waiting(migration, sight.work.failed or sight.work.trouble or "the source's stream to be enabled again")
+    return _unfenced(migration, _switch(migration).failed or "", sight.now)
+
+
 def _unfenced(migration: Migration, why: str, now: float) -> Migration:
     """The flag first: it is what most writers wait for. The rest follows as the step's work, under its own epoch."""
     routes = msgspec.structs.replace(migration.routes, writes_fenced=False)
@@ -212,7 +235,7 @@ _FORWARD: _Steps = {
     Step.CLOCK: _clock,
     Step.FREEZE: _freeze,
 }
-_FINISH: _Steps = {Step.COMMIT: _commit, Step.OPEN: _open, Step.UNFENCE: _unfence}
+_FINISH: _Steps = {Step.COMMIT: _commit, Step.OPEN: _open, Step.REOPEN: _reopen, Step.UNFENCE: _unfence}
 
 
 # What the shards' records say.

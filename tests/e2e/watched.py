@@ -34,8 +34,8 @@ class Watched:
             with error:
                 return error.code, error.read().decode()
 
-    def wait(self, holds):
-        end = time.monotonic() + READY_SECONDS_MAX
+    def wait(self, holds, seconds=READY_SECONDS_MAX):
+        end = time.monotonic() + seconds
         while (found := self.document()) is None or not holds(found):
             assert time.monotonic() < end, found
             time.sleep(0.5)

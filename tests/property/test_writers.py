@@ -22,6 +22,7 @@ sights = st.builds(
     now=st.floats(0, 12),  # since the sight before
     work=works,
     flag=st.booleans(),
+    seals=st.booleans(),
     quiet=quiets,
     leak=st.sampled_from([None, None, "shard a has had a write of the application"]),
     clock=sentences,
@@ -42,6 +43,8 @@ def sound(migration):
     assert not routes.writes_fenced or phase is Phase.SWITCHING
     if migration.switch.step is Step.UNFENCE:
         assert not routes.writes_fenced
+        journal = [entry.step for entry in migration.switch.journal]
+        assert not migration.switch.sealing or journal[-2] is Step.REOPEN
     if phase is Phase.REPLICATING:
         assert migration.switch.step is Step.DONE
         assert migration.switch.failed
@@ -86,7 +89,7 @@ def test_nothing_is_committed_unless_each_condition_was_seen_to_hold_in_its_step
             assert seen.work.done
             assert not seen.flag or migration.routes.writes_fenced
         if step is Step.DRAIN and migration.switch.step is Step.VERIFY:
-            assert seen.quiet.since
+            assert seen.work.done if migration.switch.sealing else seen.quiet.since
         if step is Step.VERIFY and migration.switch.step is Step.CLOCK:
             assert (seen.work.done, seen.leak) == (True, None)
         if migration.switch.step is Step.FREEZE:

@@ -113,6 +113,31 @@ def test_writers_do_not_switch_without_heartbeats():
     assert any("tail.proof is quiet" in line for line in cutting_over.writers_refused(known))
 
 
+def test_a_seal_needs_its_quiet_minute_within_the_timeout():
+    known = Known(ALL_READ)
+    known.config = Config(**{**CONFIG.model_dump(by_alias=True), "tail": {"proof": "seal"}})
+    assert any("Give --timeout 5m" in line for line in cutting_over.writers_refused(known))
+    assert any("Give --timeout 5m" in line for line in cutting_over.writers_refused(known, 60))
+    known.dynamodb = TtlOf(None)
+    assert cutting_over.writers_refused(known, 300) == []
+    known.dynamodb = TtlOf("expires")
+    assert any("deletes by TTL (expires)" in line for line in cutting_over.writers_refused(known, 300))
+    assert any("sealed (disabled)" in line for line in cutting_over.plan(known, 300))
+
+
+class TtlOf:
+    """A source that has TTL on this attribute, or none."""
+
+    def __init__(self, attribute):
+        self._attribute = attribute
+
+    def describe_time_to_live(self, TableName):  # noqa: N803
+        assert TableName == CONFIG.source.table
+        if self._attribute is None:
+            return {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
+        return {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": self._attribute}}
+
+
 def test_readers_go_back_at_any_time_also_when_nothing_is_ready():
     known = Known(msgspec.structs.replace(ALL_READ, ready_since=None), at=NOW - 999)
     assert cutting_over.readers_refused(known, 0) == []

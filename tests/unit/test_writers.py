@@ -7,7 +7,7 @@ from daemon.phase import Phase
 from daemon.routes import Routes
 from daemon.source.shards import Shard, Stream
 from daemon.switching import Step
-from daemon.writers import Quiet, Sight, Work, behind_clock, leak, next_step, not_frozen, quiet, requested
+from daemon.writers import Quiet, Sight, Work, behind_clock, cancelled, leak, next_step, not_frozen, quiet, requested
 
 READY = Migration(phase=Phase.REPLICATING, ready_since=1.0, routes=Routes(100), epoch=7)
 BEGAN, TIMEOUT = 1000.0, 30.0
@@ -68,6 +68,39 @@ def test_a_gap_in_the_stream_lifts_the_fence_before_anything_else():
     gapped = next_step(msgspec.structs.replace(migration, gap="trimmed"), good(BEGAN + 1))
     assert gapped.switch.step is Step.UNFENCE
     assert not gapped.routes.writes_fenced
+
+
+def sealing(step):
+    """A switch that seals the stream, at that step."""
+    migration, now = requested(READY, "id", BEGAN, 1e9), BEGAN
+    while migration.switch.step is not step:
+        now += 0.1
+        migration = next_step(migration, good(now)._replace(seals=True))
+    return migration
+
+
+def test_where_the_stream_is_sealed_heartbeats_prove_nothing_and_the_seal_does():
+    draining = sealing(Step.DRAIN)
+    heard = good(BEGAN + 9)._replace(work=Work(trouble="the stream to be disabled"))
+    assert next_step(draining, heard).switch.step is Step.DRAIN
+    assert next_step(draining, heard).switch.waits_for == "the stream to be disabled"
+    assert next_step(draining, good(BEGAN + 9)._replace(quiet=Quiet())).switch.step is Step.VERIFY
+
+
+def test_behind_a_seal_the_flag_falls_only_when_the_stream_is_open_again():
+    for step in (Step.DRAIN, Step.VERIFY, Step.CLOCK, Step.FREEZE):
+        failed = next_step(sealing(step), good(BEGAN + 9)._replace(work=Work(failed="they differ")))
+        assert (failed.switch.step, failed.routes.writes_fenced) == (Step.REOPEN, True)
+        waits = next_step(failed, good(BEGAN + 10)._replace(work=Work(trouble="the table is UPDATING")))
+        assert (waits.switch.step, waits.routes.writes_fenced) == (Step.REOPEN, True)
+        assert cancelled(waits, "by a person", BEGAN + 11) == waits
+        opened = next_step(waits, good(BEGAN + 12))
+        assert (opened.switch.step, opened.routes.writes_fenced) == (Step.UNFENCE, False)
+        back = next_step(opened, good(BEGAN + 13))
+        assert (back.phase, back.switch.failed) == (Phase.REPLICATING, "they differ")
+    # Nothing is sealed while the fences are still being held.
+    early = next_step(sealing(Step.FENCE), good(BEGAN + 9)._replace(seals=True, work=Work(failed="refused")))
+    assert early.switch.step is Step.UNFENCE
 
 
 # What the shards' records say.
