@@ -89,7 +89,7 @@ def _build_helm(to):
     """By Go's module proxy, which checks what it gives against the checksum database."""
     go = shutil.which("go")
     if go is None:
-        pytest.skip(f"no Helm {HELM_VERSION} in the cache, and no Go to build it with: apt-get install golang-go")
+        pytest.skip(f"no Helm {HELM_VERSION} in the cache, and no Go (1.26, or one that fetches it) to build it with")
     module = f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"
     with tempfile.TemporaryDirectory(dir=to.parents[1]) as making:
         environment = {**os.environ, "GOBIN": making}

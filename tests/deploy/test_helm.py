@@ -8,8 +8,22 @@ import pytest
 import yaml
 from kubernetes_validate import validate
 from manifest_rules import UNCHECKED, cql_ports, faults, of_kind
-from manifests import BASE, CHART, COMPONENTS, DEPLOY, OVERLAYS, TOLD, helm, helmed, objects, overlaid, refused
+from manifests import (
+    BASE,
+    CHART,
+    COMPONENTS,
+    DEPLOY,
+    HELM_SECONDS,
+    OVERLAYS,
+    TOLD,
+    helm,
+    helmed,
+    objects,
+    overlaid,
+    refused,
+)
 
+pytestmark = pytest.mark.timeout(HELM_SECONDS + 300)  # whoever is first builds it
 CONFIG = ("--set-file", f"config={BASE / 'moveout.yaml'}")
 ROLE = ("--set", "serviceAccount.roleArn=arn:aws:iam::111122223333:role/moveout")
 SWITCHES = {"signal": "signal", "pod-monitor": "podMonitor", "prometheus-rule": "prometheusRule"}
@@ -140,6 +154,7 @@ def test_every_value_makes_objects_that_kubernetes_knows(program, tmp_path):
         "imagePullSecrets": [{"name": "registry"}],
         "serviceAccount": {"name": "mover"},
         "nodeSelector": {"disk": "none"},
+        "monitorLabels": {"release": "kube-prometheus-stack"},
         "tolerations": [{"key": "moves", "operator": "Exists"}],
         "networkPolicy": {"dns": peers, "https": peers, "target": peers, "readers": peers, "scrapers": []},
         **dict.fromkeys((*SWITCHES.values(), "podIdentity"), True),
@@ -149,6 +164,7 @@ def test_every_value_makes_objects_that_kubernetes_knows(program, tmp_path):
     made = helmed(program, *CONFIG, "-f", path, release="orders", namespace="moves")
     assert faults(made) == []
     assert {one["metadata"]["namespace"] for one in made} == {"moves"}
+    assert {one["kind"] for one in made if "release" in one["metadata"].get("labels", {})} == set(UNCHECKED)
     for one in made:
         if one["kind"] not in UNCHECKED:
             validate(one, TOLD[1], strict=True)

@@ -51,6 +51,10 @@ def test_every_rule_holds(overlay, components):
     assert faults(overlaid(overlay, components)) == []
 
 
+def test_the_base_stands_by_itself():
+    assert faults(kustomized("base")) == []
+
+
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_each_component_stands_by_itself(component):
     assert faults(overlaid("small", (component,))) == []
@@ -208,6 +212,21 @@ def test_copies_of_the_alerts_are_those_of_prometheus():
         assert path.read_text() == text, "python deploy/kubernetes/generate.py"
     (made,) = of_kind(overlaid("small", ("prometheus-rule",)), "PrometheusRule")
     assert made["spec"] == yaml.safe_load((DEPLOY / "prometheus" / "moveout.rules.yaml").read_text())
+
+
+def test_kinds_of_the_prometheus_operator_have_only_what_its_reference_names():
+    """Prometheus Operator, "API reference", monitoring.coreos.com/v1: as much of it as is used here."""
+    (monitor,) = of_kind(overlaid("small", COMPONENTS), "PodMonitor")
+    (rules,) = of_kind(overlaid("small", COMPONENTS), "PrometheusRule")
+    assert {one["apiVersion"] for one in (monitor, rules)} == {"monitoring.coreos.com/v1"}
+    assert set(monitor["spec"]) == {"selector", "podMetricsEndpoints"}
+    assert [set(one) for one in monitor["spec"]["podMetricsEndpoints"]] == [{"port", "path", "interval"}]
+    for group in rules["spec"]["groups"]:
+        assert set(group) <= {"name", "interval", "rules", "limit", "query_offset", "labels"}
+        for rule in group["rules"]:
+            assert set(rule) <= {"alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations"}
+            told = [*rule.get("labels", {}).values(), *rule.get("annotations", {}).values(), rule["expr"]]
+            assert all(isinstance(value, str) for value in told)
 
 
 def test_the_folder_of_ones_own_in_the_run_book_is_a_good_one():
