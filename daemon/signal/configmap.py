@@ -32,7 +32,7 @@ LABELS = {
 }
 _HINTS = {
     401: "the token is not accepted: signal.configmap.token_file",
-    403: "the service account may get and update one that is there: deploy/kubernetes/signal-*.yaml",
+    403: "the service account may get and update one that is there: deploy/kubernetes/components/signal",
     404: "the namespace must exist: signal.configmap.namespace",
 }
 

@@ -29,8 +29,8 @@ def manifest(name):
 
 
 def test_the_rights_and_the_empty_map_of_the_manifests_are_all_that_publishing_needs(tmp_path):
-    (rule,) = manifest("signal-role")["rules"]
-    empty = manifest("signal-configmap")
+    (rule,) = manifest("components/signal/role")["rules"]
+    empty = manifest("components/signal/configmap")
     assert rule["resourceNames"] == [empty["metadata"]["name"]]
     authority = Authority(tmp_path)
     (tmp_path / "token").write_text("token-1")
@@ -52,16 +52,16 @@ def test_the_rights_and_the_empty_map_of_the_manifests_are_all_that_publishing_n
 
 
 def test_the_binding_gives_the_role_to_the_account_that_the_pods_have():
-    binding = manifest("signal-role-binding")
-    assert binding["roleRef"]["name"] == manifest("signal-role")["metadata"]["name"]
-    account = manifest("deployment")["spec"]["template"]["spec"]["serviceAccountName"]
+    binding = manifest("components/signal/role-binding")
+    assert binding["roleRef"]["name"] == manifest("components/signal/role")["metadata"]["name"]
+    account = manifest("base/deployment")["spec"]["template"]["spec"]["serviceAccountName"]
     assert [subject["name"] for subject in binding["subjects"]] == [account]
 
 
 def test_the_hooks_of_the_run_book_are_good_ones(tmp_path):
     (shown,) = re.findall(r"```yaml\n(hooks:\n.*?)```", README, re.DOTALL)
     path = tmp_path / "moveout.yaml"
-    path.write_text((DEPLOY / "kubernetes" / "moveout.yaml").read_text() + shown)
+    path.write_text((DEPLOY / "kubernetes" / "base" / "moveout.yaml").read_text() + shown)
     assert [hook.pre for hook in load(path).hooks] == [False, True]
 
 
