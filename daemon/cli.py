@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon import __version__, abort_cli, complete_cli, repair_cli, schema_cli, settings_cli, wait_cli
+from daemon import __version__, abort_cli, complete_cli, pid1, repair_cli, schema_cli, settings_cli, wait_cli
 from daemon.config import Config
 from daemon.cutover_cli import cutover
 from daemon.exits import of_aws
@@ -320,6 +320,7 @@ def _asked(ask: Any) -> Any:
 
 def main() -> None:
     """Entry point of the `moveout` command."""
+    pid1.end_on_sigterm()
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     app()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from daemon import metrics, server
+from daemon import metrics, pid1, server
 from daemon.app import Parts
 from daemon.clock import SYSTEM
 from daemon.config import Config
@@ -80,6 +80,7 @@ class Fleet:
                 self._prepare()
                 while not (self._finished() or self._stop.wait(self._pause_seconds())):
                     self.turn()
+                    pid1.reap()
                 self._stop.wait(self._last_words())
             finally:
                 for table in self.tables:

@@ -10,7 +10,7 @@ All without pydantic: another process checks the configuration, before this one 
 import sys
 from collections.abc import Sequence
 
-from daemon import handed_on
+from daemon import handed_on, pid1
 from sinks import unchecked
 
 
@@ -34,6 +34,7 @@ _ENTRY = (sys.executable, "-m", "daemon.lean")
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code of one of them."""
+    pid1.end_on_sigterm()  # a Job's container: `moveout backfill` has become this
     unchecked.stand_in()
     match list(arguments):
         case ["worker", path, index, of, *table]:

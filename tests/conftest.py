@@ -20,7 +20,7 @@ def pytest_addoption(parser):
     parser.addoption("--deploy", action="store_true", help="build and run what is deployed (some minutes)")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")  # so that what is built once for a file can ask for it
 def deploy_only(request):
     """Skips what takes minutes, unless it was asked for."""
     if not request.config.getoption("--deploy"):
