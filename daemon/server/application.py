@@ -20,6 +20,7 @@ from daemon.signal.document import Document
 from daemon.signal.verdict import Kind, why_not
 
 LOOP_STALE_SECONDS = 60.0
+OPENMETRICS = "application/openmetrics-text"
 UNKNOWN = "nothing is known yet: the service has not looked at its control table"
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -60,7 +61,9 @@ def _health(view: View) -> list[Route]:
         return answers.text(why or "the data path works", 503 if why else 200)
 
     def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        # Of two forms the one that is asked for; what a client says of versions is not passed on to be parsed.
+        accepts = OPENMETRICS if OPENMETRICS in request.headers.get("accept", "") else ""
+        encode, content_type = choose_encoder(accepts)
         # Header, not media_type: that would say the charset a second time.
         return Response(encode(view.metrics), headers={"Content-Type": content_type, "Vary": "Accept"})
 

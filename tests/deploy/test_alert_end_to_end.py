@@ -8,6 +8,9 @@ import contextlib
 import json
 import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 
 import boto3
 import pytest
@@ -20,7 +23,7 @@ from daemon.demo.dataset import PARTITION, SORT
 from daemon.demo.servers.dynamodb_local import DynamoDbLocal
 from daemon.demo.servers.process import ServerProcess, free_port, listens
 from daemon.demo.source_table import create, enable_stream
-from deploy import promtool
+from deploy import dashboard, promtool
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 REGION, TABLE = "us-east-1", "orders"
@@ -121,6 +124,7 @@ def configuration(folder, source, target, listen):
                     "region": REGION,
                     "endpoint_url": target.endpoint_url,
                     "create_table": True,
+                    "request_timeout_seconds": 2,
                 },
                 "tail": {"heartbeat_seconds": 1, "failover_seconds": 5, "jvm_heap_mib": 256},
                 "dead_letters": {"to": str(folder)},
@@ -148,7 +152,30 @@ def available(document):
     return found["status"] and document["lag"]["seconds"] is not None
 
 
-def test_a_target_that_is_stopped_is_told_to_whoever_is_on_duty_and_so_is_its_return(tmp_path):
+def asked(port, path, **parameters):
+    url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)["data"]
+
+
+def refused_by(port):
+    """The panels whose queries Prometheus cannot answer over what it has scraped, and those that show nothing."""
+    refused, empty = [], set()
+    for title, text in dashboard.expressions():
+        try:
+            if not asked(port, "query", query=dashboard.filled(text, "watched", "orders"))["result"]:
+                empty.add(title)
+        except urllib.error.HTTPError as error:
+            with error:
+                refused.append((title, error.read().decode()))
+    return refused, empty
+
+
+# Nothing was loaded or verified, no shard waits, nobody has paused.
+NOTHING_TO_SHOW = {"Differences", "Verification: compared", "At most this share differs", "Shards by owner", "Paused"}
+
+
+def test_a_target_that_is_stopped_is_told_to_whoever_is_on_duty_and_so_is_its_return(tmp_path, deploy_only):  # noqa: ARG001
     with contextlib.ExitStack() as stack:
         folders = [tmp_path / name for name in ("source", "target")]
         for folder in folders:
@@ -162,7 +189,8 @@ def test_a_target_that_is_stopped_is_told_to_whoever_is_on_duty_and_so_is_its_re
         stack.callback(service.process.wait, 60)
         stack.callback(service.process.terminate)
         receiver = stack.enter_context(Receiver())
-        stack.enter_context(prometheus(tmp_path, listen, stack.enter_context(alertmanager(tmp_path, receiver))))
+        manager = stack.enter_context(alertmanager(tmp_path, receiver))
+        series = stack.enter_context(prometheus(tmp_path, listen, manager))
         service.wait(available)
         stack.enter_context(writing(client))
         target.freeze()
@@ -173,3 +201,9 @@ def test_a_target_that_is_stopped_is_told_to_whoever_is_on_duty_and_so_is_its_re
         target.thaw()
         resolved = told(receiver, "MoveoutTargetUnavailable", "resolved")
         assert resolved["startsAt"] == fired["startsAt"]
+        refused, empty = refused_by(series)
+        assert (refused, empty - NOTHING_TO_SHOW) == ([], set())
+        for variable, found in (("migration", "watched"), ("table", TABLE)):
+            selector, label = dashboard.asked_for(dashboard.variables()[variable])
+            matched = asked(series, "series", **{"match[]": selector.replace("$migration", "watched")})
+            assert {one[label] for one in matched} == {found}
