@@ -124,7 +124,7 @@ def configuration(folder, source, target, listen):
                     "region": REGION,
                     "endpoint_url": target.endpoint_url,
                     "create_table": True,
-                    "request_timeout_seconds": 2,
+                    "request_timeout_seconds": 10,  # a busy machine needs more than a second
                 },
                 "tail": {"heartbeat_seconds": 1, "failover_seconds": 5, "jvm_heap_mib": 256},
                 "dead_letters": {"to": str(folder)},
