@@ -1,12 +1,15 @@
 """The dashboard is one that Grafana can draw, and asks only for what there is. No Grafana was at hand to import it."""
 
 import re
+import time
 
 import pytest
 import yaml
 from deploy.test_metrics_named import checked
+from served import served
 
-from deploy import dashboard, promtool
+from daemon import metrics_doc
+from deploy import dashboard, monitoring, promtool
 
 PANELS = dashboard.panels()
 # Point by point what the dashboard is to show: words of a title, and a metric that must be asked for there.
@@ -91,3 +94,29 @@ def test_prometheus_can_read_every_query_of_a_panel(tmp_path):
     read = promtool.ran("check", "rules", path)
     assert read.returncode == 0, read.stdout + read.stderr
     assert f"{len(asked)} rules found" in read.stdout
+
+
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory):
+    """The port of a Prometheus that has scraped a service in which everything is told."""
+    with served() as service:
+        service.document = metrics_doc.example()
+        with monitoring.prometheus(tmp_path_factory.mktemp("prometheus"), f"127.0.0.1:{service.port}") as port:
+            end = time.monotonic() + 60
+            # A rate needs two scrapes.
+            while not monitoring.asked(port, "query", query="rate(moveout_stream_records_total[1m])")["result"]:
+                assert time.monotonic() < end, monitoring.asked(port, "targets")
+                time.sleep(0.2)
+            yield port
+
+
+@pytest.mark.server
+def test_prometheus_answers_every_query_of_a_panel_and_what_can_be_chosen(scraped):
+    filled = [(title, dashboard.filled(text, "orders", "orders")) for title, text in dashboard.expressions()]
+    silent = {title for title, text in filled if not monitoring.asked(scraped, "query", query=text)["result"]}
+    # Nobody has paused, and every shard has an owner.
+    assert silent == {"Paused", "Shards by owner"}
+    for name in ("migration", "table"):
+        series, label = dashboard.asked_for(dashboard.variables()[name])
+        found = monitoring.asked(scraped, "series", **{"match[]": series.replace("$migration", "orders")})
+        assert {one[label] for one in found} == {"orders"}
