@@ -19,6 +19,7 @@ from daemon.terminal import (
     EXIT_REFUSED,
     EXIT_USAGE,
     ConfigOption,
+    LogFormatOption,
     OutputOption,
     TableOption,
     configured,
@@ -26,6 +27,7 @@ from daemon.terminal import (
     err,
     for_each,
     guarded,
+    log_as,
     out,
     refuse,
 )
@@ -136,12 +138,13 @@ def _show(config: Config, findings: Any) -> None:
 
 
 @app.command()
-def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def run(config: ConfigOption = DEFAULT_CONFIG, log_format: LogFormatOption = None) -> None:
     """Run the service: checks, anchor, backfill and tail together, proof of lag, the signal. Until SIGTERM.
 
     It keeps no state of its own: stop it, kill it, start it again; it goes on where it was. With `mode: backfill` it
     ends by itself when all is loaded.
     """
+    log_as(log_format)
     tables = configured_all(config)
     from daemon import log
 
@@ -175,12 +178,14 @@ def backfill(
             "check every item, keep none). Needs no service, and writes nothing to DynamoDB.",
         ),
     ] = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Load one share of the backfill: what `run` starts by itself, and what a Kubernetes Indexed Job runs.
 
     Waits for the service to anchor the migration. Parts that are done are not loaded again; one that was begun goes
     on where it was. Of several tables, one after the other.
     """
+    log_as(log_format)
     tables = configured_all(config, table)
     if index >= of:
         refuse(EXIT_USAGE, f"--index {index} is not below --of {of}")

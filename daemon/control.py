@@ -184,6 +184,7 @@ class ShardState(msgspec.Struct, frozen=True):
     strays: int = 0  # application records after the writers' switch: kept, not applied (daemon/stray.py)
     preimages: int = 0  # events whose old image was held against the target's row, and those that found another row
     preimages_wrong: int = 0
+    retries: int = 0  # attempts at the target that failed and were made again
     watch: str = ""  # the watch that this state tells of, and the hashes of its keys that an event has come of since
     touched: Sequence[int] = ()
 
@@ -208,6 +209,9 @@ class Tally(msgspec.Struct, frozen=True):
     expired: int = 0
     ended: int = 0
     strays: int = 0
+    retries: int = 0
+    preimages: int = 0
+    preimages_wrong: int = 0
 
     def plus(self, state: ShardState) -> "Tally":
         """With one more shard."""
@@ -217,6 +221,9 @@ class Tally(msgspec.Struct, frozen=True):
             self.expired + state.expired,
             self.ended + state.ended,
             self.strays + state.strays,
+            self.retries + state.retries,
+            self.preimages + state.preimages,
+            self.preimages_wrong + state.preimages_wrong,
         )
 
 

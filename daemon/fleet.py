@@ -176,6 +176,7 @@ class Fleet:
             jvm_restarts=sum(one.jvm_restarts for one in each),
             worker_restarts=sum(one.worker_restarts for one in each),
             observed_at=min(one.observed_at for one in each),
+            verify_restarts=sum(one.verify_restarts for one in each),
         )
 
     def _not_ready(self) -> str | None:

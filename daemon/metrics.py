@@ -4,7 +4,9 @@ They come from the control table and not from counters in memory, so every repli
 restart loses nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from daemon import __version__
+from daemon.memory import resident_bytes
 from daemon.phase import Phase
 from daemon.routes import Routes
 from daemon.signal.document import Document, Verification, epoch_seconds
@@ -25,6 +28,7 @@ class ProcessHealth(NamedTuple):
     jvm_restarts: int
     worker_restarts: int
     observed_at: float  # epoch seconds of the last good look at the control table; 0 before the first
+    verify_restarts: int = 0
 
 
 class _Gauge(NamedTuple):
@@ -64,6 +68,11 @@ GAUGES = (
         "1 when moveout_lag_seconds rests on a proof, 0 when it is only likely (tail.proof: quiet, or seal before it).",
         lambda d: float(d.lag.proof in ("heartbeat", "seal")),
     ),
+    _Gauge(
+        "moveout_published_timestamp_seconds",
+        "When the replica that leads concluded what is told here. Old: nobody leads.",
+        lambda d: _epoch(d.published_at),
+    ),
     _Gauge("moveout_epoch", "Rises with each committed change of route.", lambda d: d.epoch),
     _Gauge(
         "moveout_reads_target_percent", "So many percent of readers read the target.", lambda d: d.routes.reads_percent
@@ -78,9 +87,21 @@ GAUGES = (
         "moveout_backfill_items", "Items by the export's manifest, or an estimate.", lambda d: d.backfill.items_total
     ),
     _Gauge("moveout_backfill_items_done", "Items loaded.", lambda d: d.backfill.items_done),
-    _Gauge("moveout_backfill_items_applied", "Of those, taken by the target.", lambda d: d.backfill.applied),
-    _Gauge("moveout_backfill_items_rejected", "Of those, refused by the target.", lambda d: d.backfill.rejected),
-    _Gauge("moveout_backfill_items_skipped", "Of those, heartbeats of our own.", lambda d: d.backfill.skipped),
+    _Gauge("moveout_backfill_items_applied", "Of the items loaded, taken by the target.", lambda d: d.backfill.applied),
+    _Gauge(
+        "moveout_backfill_items_rejected", "Of the items loaded, refused by the target.", lambda d: d.backfill.rejected
+    ),
+    _Gauge(
+        "moveout_backfill_items_skipped",
+        "Of the items loaded, heartbeats of our own, left out.",
+        lambda d: d.backfill.skipped,
+    ),
+    _Gauge("moveout_backfill_items_per_second", "Loading, over the last 15 s.", lambda d: d.backfill.items_per_second),
+    _Gauge(
+        "moveout_backfill_eta_seconds",
+        "Until all is loaded, at this rate. +Inf while that is not known, or nothing moves.",
+        lambda d: float("inf") if d.backfill.eta_seconds is None else d.backfill.eta_seconds,
+    ),
     _Gauge("moveout_backfill_read_bytes", "Bytes read, unpacked.", lambda d: d.backfill.bytes_read),
     _Gauge(
         "moveout_stream_trims_in_seconds",
@@ -102,6 +123,26 @@ COUNTERS = (
     _Counter(
         "moveout_ttl_deletes", "Deletions by the source table's TTL, replays counted again.", lambda d: d.tail.expired
     ),
+    _Counter(
+        "moveout_target_retries",
+        "Attempts of the tail at the target that failed, and were made again.",
+        lambda d: d.tail.retries,
+    ),
+    _Counter(
+        "moveout_stray_writes",
+        "Writes that came to the source after the writers' switch: kept, not applied.",
+        lambda d: d.tail.strays,
+    ),
+    _Counter(
+        "moveout_preimages_compared",
+        "Live changes whose old image was held against the target's row.",
+        lambda d: d.tail.preimages,
+    ),
+    _Counter(
+        "moveout_preimages_differing",
+        "Live changes that met another row than their old image. They have replaced it since.",
+        lambda d: d.tail.preimages_wrong,
+    ),
 )
 
 VERIFICATION: tuple[tuple[str, str, Callable[[Verification], float]], ...] = (
@@ -119,13 +160,22 @@ VERIFICATION: tuple[tuple[str, str, Callable[[Verification], float]], ...] = (
 class MigrationMetrics(Collector):
     """Collects from the last document and from this replica's own health."""
 
-    def __init__(self, document: Callable[[], Document | None], health: Callable[[], ProcessHealth]) -> None:
+    def __init__(
+        self,
+        document: Callable[[], Document | None],
+        health: Callable[[], ProcessHealth],
+        memory: Callable[[], Mapping[str, int]],
+        started_at: float,
+    ) -> None:
         self._document = document
         self._health = health
+        self._memory = memory
+        self._started_at = started_at
 
     def collect(self) -> Iterable[Metric]:
         """What a scrape gets."""
-        yield InfoMetricFamily("moveout_build", "Version of the service.", {"version": __version__})
+        versions = {"version": __version__, "python": platform.python_version()}
+        yield InfoMetricFamily("moveout_build", "Version of the service, and of what it runs on.", versions)
         yield from self._replica(self._health())
         document = self._document()
         if document is not None:
@@ -146,12 +196,24 @@ class MigrationMetrics(Collector):
         )
         restarts.add_metric(["kcl"], health.jvm_restarts)
         restarts.add_metric(["backfill"], health.worker_restarts)
+        restarts.add_metric(["verify"], health.verify_restarts)
         yield restarts
         yield GaugeMetricFamily(
             "moveout_observed_timestamp_seconds",
             "When this replica last looked at the control table. Old: every other figure is old as well.",
             health.observed_at,
         )
+        yield GaugeMetricFamily(
+            "moveout_start_timestamp_seconds", "When this replica's service was started.", self._started_at
+        )
+        memory = GaugeMetricFamily(
+            "moveout_process_resident_memory_bytes",
+            "Resident memory of this replica's processes, summed by kind. What they share is counted in each.",
+            labels=["process"],
+        )
+        for process, size in self._memory().items():
+            memory.add_metric([process], size)
+        yield memory
 
 
 def _tables(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
@@ -175,7 +237,9 @@ def _tables(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
     )
     conditions = GaugeMetricFamily("moveout_condition", "1 while the condition holds.", labels=[*labels, "condition"])
     paused = GaugeMetricFamily(
-        "moveout_paused", "1 while a person has paused it (`moveout pause`).", labels=[*labels, "part"]
+        "moveout_paused",
+        "1 while a person has paused it (`moveout pause`); tail-ordered: while the tail waits for the backfill.",
+        labels=[*labels, "part"],
     )
     for table in tables:
         for phase in Phase:
@@ -184,9 +248,14 @@ def _tables(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
             letters.add_metric([migration, table.table, state], float(count))
         for condition in table.conditions:
             conditions.add_metric([migration, table.table, condition.type], float(condition.status))
-        for part, holds in (("backfill", table.paused.backfill), ("tail", table.paused.tail)):
+        for part, holds in _paused(table):
             paused.add_metric([migration, table.table, part], float(holds))
-    yield from (phases, letters, conditions, paused, _slowest(migration, tables))
+    yield from (phases, letters, conditions, paused, _slowest(migration, tables), _owners(migration, tables))
+
+
+def _paused(table: Document) -> Iterable[tuple[str, bool]]:
+    halted = table.paused
+    return (("backfill", halted.backfill), ("tail", halted.tail), ("tail-ordered", halted.tail_waits))
 
 
 def _slowest(migration: str, tables: Sequence[Document]) -> Metric:
@@ -201,6 +270,19 @@ def _slowest(migration: str, tables: Sequence[Document]) -> Metric:
             seconds = float("inf") if slow.seconds is None else slow.seconds
             shards.add_metric([migration, table.table, slow.shard], seconds)
     return shards
+
+
+def _owners(migration: str, tables: Sequence[Document]) -> Metric:
+    """Bounded by the replicas that there are."""
+    owners = GaugeMetricFamily(
+        "moveout_shards_owned",
+        "Shards that are not read to their end, by the host that claimed them last.",
+        labels=["migration", "table", "owner"],
+    )
+    for table in tables:
+        for host, count in table.tail.owners.items():
+            owners.add_metric([migration, table.table, host], count)
+    return owners
 
 
 def _signals(migration: str, tables: Sequence[Document]) -> Iterable[Metric]:
@@ -248,8 +330,13 @@ def _verifications(migration: str, tables: Sequence[Document]) -> Iterable[Metri
     yield differences
 
 
-def registry(document: Callable[[], Document | None], health: Callable[[], ProcessHealth]) -> CollectorRegistry:
-    """A registry of our own, so that tests can have many."""
+def registry(
+    document: Callable[[], Document | None],
+    health: Callable[[], ProcessHealth],
+    memory: Callable[[], Mapping[str, int]] = resident_bytes,
+    started_at: float | None = None,
+) -> CollectorRegistry:
+    """A registry of our own, so that tests can have many. `started_at`: epoch seconds; None is now."""
     made = CollectorRegistry()
-    made.register(MigrationMetrics(document, health))
+    made.register(MigrationMetrics(document, health, memory, time.time() if started_at is None else started_at))
     return made

@@ -1,7 +1,8 @@
 """The move of one table, in one replica: keeps the processes, observes, decides, publishes; a turn at a time."""
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
@@ -9,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from daemon import anchor, beside, completion, cutover, exporting, gap, ordered
 from daemon.app import Parts
-from daemon.control import Conflict, Control, Migration
+from daemon.control import Conflict, Control, Migration, ShardState
 from daemon.cutover import Limits
 from daemon.handover import Handover
 from daemon.kcl.jvm import EXIT_GAP, EXIT_MEANING
@@ -261,12 +262,18 @@ class Service:
             shards_ended=total.ended,
             shards_unowned=seen.proof.shards_unowned,
             restarts=self._restarts + self._kcl.restarts,
+            strays=total.strays,
+            retries=total.retries,
+            preimages=total.preimages,
+            preimages_wrong=total.preimages_wrong,
+            owners=_owners(seen.states.values()),
         )
 
     def health(self) -> ProcessHealth:
         """What only this replica knows of this table."""
         restarts = sum(worker.restarts for worker in self._workers)
-        return ProcessHealth(self._leading, self._restarts + self._kcl.restarts, restarts, self._observed_at)
+        jvm, verify = self._restarts + self._kcl.restarts, self._verifying.restarts
+        return ProcessHealth(self._leading, jvm, restarts, self._observed_at, verify)
 
     def not_ready(self) -> str | None:
         """Why this replica does not carry data; None when it does."""
@@ -298,6 +305,11 @@ class Service:
         self._verifying.stop()
         for worker in self._workers:
             worker.stop(grace_seconds=5)
+
+
+def _owners(states: Iterable[ShardState]) -> dict[str, int]:
+    """By host: which of its processes it was is forgotten with the next one."""
+    return dict(Counter(state.owner.partition("/")[0] for state in states if state.owner and not state.ended))
 
 
 __all__ = ["CheckFailed", "Service"]

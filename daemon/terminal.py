@@ -1,5 +1,6 @@
 """What every command shares: its options, how it speaks, how errors become one line."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -16,11 +17,13 @@ __all__ = [
     "EXIT_REFUSED",
     "EXIT_USAGE",
     "ConfigOption",
+    "LogFormatOption",
     "TableOption",
     "configured",
     "configured_all",
     "err",
     "guarded",
+    "log_as",
     "out",
     "refuse",
 ]
@@ -41,6 +44,18 @@ TableOption = Annotated[
     str | None,
     typer.Option("--table", envvar="MOVEOUT_TABLE", help="The source table, where the migration moves several."),
 ]
+
+
+LogFormat = Literal["json", "console"]
+LogFormatOption = Annotated[
+    LogFormat | None, typer.Option(help="json for machines, console for people, over log.format of the configuration.")
+]
+
+
+def log_as(log_format: LogFormat | None) -> None:
+    """By the environment, so that processes started from here log alike. Call it before a configuration is read."""
+    if log_format is not None:
+        os.environ["MOVEOUT_LOG__FORMAT"] = log_format
 
 
 def refuse(code: int, message: str) -> NoReturn:

@@ -274,9 +274,10 @@ class ShardProcessor:
     def trouble(self, message: str | None) -> None:
         """The target is away, or (None) back: written down, so that status and metrics can say so."""
         log.warning("target_unavailable" if message else "target_back", shard=self._shard, error=message)
-        self._pending = msgspec.structs.replace(self._pending, trouble=message)
+        retries = self._pending.retries + (message is not None)
+        self._pending = msgspec.structs.replace(self._pending, trouble=message, retries=retries)
         # Only the trouble is new: positions of the page in hand are not applied yet.
-        self._save_state(msgspec.structs.replace(self._record.state, trouble=message))
+        self._save_state(msgspec.structs.replace(self._record.state, trouble=message, retries=retries))
 
     def _checkpoint(self, checkpointer: Any, *, now: bool = False) -> None:
         last = self._last

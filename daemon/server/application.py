@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +20,7 @@ from daemon.signal.document import Document
 from daemon.signal.verdict import Kind, why_not
 
 LOOP_STALE_SECONDS = 60.0
+OPENMETRICS = "application/openmetrics-text"
 UNKNOWN = "nothing is known yet: the service has not looked at its control table"
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -59,8 +60,12 @@ def _health(view: View) -> list[Route]:
         why = view.not_ready()
         return answers.text(why or "the data path works", 503 if why else 200)
 
-    def metrics(_: Request) -> Response:
-        return Response(generate_latest(view.metrics), media_type=CONTENT_TYPE_LATEST)
+    def metrics(request: Request) -> Response:
+        # Of two forms the one that is asked for; what a client says of versions is not passed on to be parsed.
+        accepts = OPENMETRICS if OPENMETRICS in request.headers.get("accept", "") else ""
+        encode, content_type = choose_encoder(accepts)
+        # Header, not media_type: that would say the charset a second time.
+        return Response(encode(view.metrics), headers={"Content-Type": content_type, "Vary": "Accept"})
 
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
 

@@ -71,6 +71,11 @@ class Tail(msgspec.Struct, frozen=True):
     shards_ended: int
     shards_unowned: int
     restarts: int
+    strays: int = 0  # writes at the source after the writers' switch: kept, not applied
+    retries: int = 0  # attempts at the target that failed and were made again
+    preimages: int = 0  # changes whose old image was held against the target's row, and those that found another row
+    preimages_wrong: int = 0
+    owners: dict[str, int] = {}  # host -> shards that it claimed last, of those that are not read to their end
 
 
 class DeadLetterCounts(msgspec.Struct, frozen=True):

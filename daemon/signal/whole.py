@@ -1,5 +1,6 @@
 """One document for a migration of several tables: one `ready`, and each table's own beside it. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from daemon.cutover import Condition
@@ -154,7 +155,11 @@ def _backfill(each: Sequence[Backfill]) -> Backfill:
 
 
 def _tail(each: Sequence[Tail]) -> Tail:
-    return Tail(*(sum(getattr(one, field) for one in each) for field in Tail.__struct_fields__))
+    counts = [field for field in Tail.__struct_fields__ if field != "owners"]
+    owners: Counter[str] = Counter()
+    for one in each:
+        owners.update(one.owners)
+    return Tail(**{field: sum(getattr(one, field) for one in each) for field in counts}, owners=dict(owners))
 
 
 def _letters(each: Sequence[DeadLetterCounts]) -> DeadLetterCounts:

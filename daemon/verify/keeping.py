@@ -47,6 +47,11 @@ class Keeping:
         """For the document."""
         return judged.shown(self._run, self._count)
 
+    @property
+    def restarts(self) -> int:
+        """Of the process of the run under way."""
+        return self._process[1].restarts if self._process is not None else 0
+
     def stop(self) -> None:
         """End the process; the run goes on where it was, when there is a leader again."""
         if self._process is not None:

@@ -1,4 +1,4 @@
-"""What is deployed is what the code knows: metrics, options, commands and links."""
+"""What is deployed is what the code knows: options, commands and links. Metrics: test_metrics_named.py."""
 
 import re
 from pathlib import Path
@@ -6,94 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from daemon import metrics
 from daemon.cli import app
 from daemon.config import Config, load, load_all
-from daemon.control import Migration
-from daemon.cutover import Limits, Observation
-from daemon.metrics import ProcessHealth
-from daemon.phase import Phase
 from daemon.service import STOP_GRACE_SECONDS
-from daemon.signal.document import Paused, Progress, Tail, Verification, document
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-RULES = yaml.safe_load((DEPLOY / "prometheus" / "moveout.rules.yaml").read_text())["groups"][0]["rules"]
 MANIFESTS = {
     path.stem: yaml.safe_load(path.read_text())
     for path in (DEPLOY / "kubernetes" / "base").glob("*.yaml")
     if path.stem in ("deployment", "backfill-job")
 }
-
-
-def samples(now=1.0, applied_through=0.5, unowned=0, trims_in=None, differences=0):
-    seen = Observation(now, 1, 1, 1, 1, None, applied_through, "", None)
-    found = Verification(1, "finished", 10, 10, {"missing": differences, "stale": 0})
-    made = document(
-        "m",
-        Migration(phase=Phase.REPLICATING),
-        seen,
-        Limits(1, 1),
-        Progress(
-            1,
-            1.0,
-            Tail(0, 0, 0, 4, 0, unowned, 0),
-            {"open": 0, "settled": 0, "retried": 0, "waived": 0},
-            Paused(trims_in_seconds=trims_in),
-            found,
-        ),
-    )
-    health = ProcessHealth(leader=True, jvm_restarts=0, worker_restarts=0, observed_at=1.0)
-    found = metrics.registry(lambda: made, lambda: health).collect()
-    return [sample for metric in found for sample in metric.samples]
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_every_metric_and_label_of_an_alert_is_one_that_the_code_declares(rule):
-    declared = {sample.name: sample.labels for sample in samples()}
-    used = set(re.findall(r"\bmoveout_\w+", rule["expr"]))
-    assert used
-    assert used <= set(declared)
-    for name, matchers in re.findall(r"(moveout_\w+)\{([^}]*)\}", rule["expr"]):
-        for label, value in re.findall(r'(\w+)="([^"]*)"', matchers):
-            assert value in {s.labels.get(label) for s in samples() if s.name == name}
-
-
-def fires(alert, now, found):
-    """As much of PromQL as these rules need: one series at a time, comparisons and `and`."""
-    (expression,) = [rule["expr"] for rule in RULES if rule["alert"] == alert]
-
-    def worth(match):
-        wanted = dict(re.findall(r'(\w+)="([^"]*)"', match[2] or ""))
-        values = [s.value for s in found if s.name == match[1] and wanted.items() <= s.labels.items()]
-        return repr(max(values)).replace("inf", "float('inf')")
-
-    told = re.sub(r"(moveout_\w+)(\{[^}]*\})?", worth, expression)
-    return eval(re.sub(r"on \([^)]*\)", "", told).replace("time()", str(now)))  # noqa: S307  our own rules
-
-
-@pytest.mark.parametrize(
-    ("alert", "calm", "alarming"),
-    [
-        ("MoveoutLagProofStale", {"now": 1000.0, "applied_through": 941.0}, {"now": 1000.0, "applied_through": 939.0}),
-        ("MoveoutLagProofStale", {"now": 1000.0, "applied_through": None}, {"now": 1000.0, "applied_through": 1.0}),
-        ("MoveoutSixHoursToTrim", {"trims_in": None}, {"trims_in": 21_599.0}),
-        ("MoveoutSixHoursToTrim", {"trims_in": 21_600.0}, {"trims_in": 0.0}),
-        ("MoveoutShardUnowned", {}, {"unowned": 1}),
-        ("MoveoutVerificationDifferences", {}, {"differences": 1}),
-    ],
-)
-def test_an_alert_fires_when_it_should_and_not_before(alert, calm, alarming):
-    assert not fires(alert, calm.get("now", 1.0), samples(**calm))
-    assert fires(alert, alarming.get("now", 1.0), samples(**alarming))
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_every_alert_says_what_it_means_and_links_to_an_answer_that_exists(rule):
-    headings = re.findall(r"^## (.*)$", (DEPLOY / "README.md").read_text(), re.MULTILINE)
-    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert rule["annotations"]["summary"]
-    assert rule["annotations"]["description"]
-    assert rule["annotations"]["runbook_url"].split("#")[1] in anchors
 
 
 @pytest.mark.parametrize("name", ["deployment", "backfill-job"])

@@ -114,3 +114,14 @@ def test_a_paused_shard_that_has_lost_its_lease_applies_nothing_more(monkeypatch
     shard.clock.asleep = lambda: setattr(shard, "paused", False)
     shard.deliver(1, 2)
     assert set(shard.sink.changes) == {Key("k1")}
+
+
+def test_each_failed_attempt_at_the_target_is_counted_and_a_position_does_not_forget_them():
+    shard = Shard()
+    for said in ("no node answers", "no node answers", None, "overloaded"):
+        shard.inner.trouble(said)
+    assert [state.retries for state in shard.saved] == [1, 2, 2, 3]
+    shard.inner.trouble(None)
+    shard.deliver(1)
+    shard.inner.shutdown_requested(SimpleNamespace(checkpointer=shard.checkpointer))
+    assert (shard.saved[-1].retries, shard.saved[-1].records) == (3, 1)
