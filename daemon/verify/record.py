@@ -35,6 +35,7 @@ class State(StrEnum):
 
     OPEN = "open"  # it stands
     HOT = "hot"  # a candidate that live writes have kept from being settled
+    UNWATCHED = "unwatched"  # it looks lost, and no watch could tell whether it was written
     REPAIRED = "repaired"  # by `moveout repair`
     GONE = "gone"  # looked at again, the two sides were equal
 
@@ -112,7 +113,7 @@ def difference_id(key: str) -> str:
     return sha256(key.encode()).hexdigest()[:ID_LENGTH]
 
 
-STANDING = (State.OPEN, State.HOT)  # neither gone, nor repaired
+STANDING = (State.OPEN, State.HOT, State.UNWATCHED)  # neither gone, nor repaired
 
 
 class Records:
@@ -166,6 +167,7 @@ class Count(msgspec.Struct, frozen=True):
 
     by_kind: Mapping[str, int]
     hot: int
+    unwatched: int = 0
 
     @property
     def open(self) -> int:
@@ -179,6 +181,7 @@ def counted(differences: Mapping[str, Difference]) -> Count:
     return Count(
         {kind.value: standing[kind.value] for kind in Kind},
         sum(one.state is State.HOT for one in differences.values()),
+        sum(one.state is State.UNWATCHED for one in differences.values()),
     )
 
 

@@ -53,7 +53,7 @@ def table(run: Run | None, count: Count) -> Table:
     if run.excused:
         grid.add_row("excused", f"{run.excused:,} with a dead letter that is open or waived")
     grid.add_row("differences", judged.kinds(count) + (f", {run.unrecorded:,} more" if run.unrecorded else ""))
-    grid.add_row("not settled", f"{count.hot:,}")
+    grid.add_row("not settled", f"{count.hot:,} written each time, {count.unwatched:,} that nobody could watch")
     grid.add_row("strength", strength(run.compared, run.live, count.open + run.unrecorded))
     return grid
 
