@@ -9,6 +9,7 @@ from unit.managed_export import Clock, configured
 from daemon.control import Migration, Part, Settings
 from daemon.phase import Phase
 from daemon.service import Service
+from daemon.switching import Step, Switch
 
 
 class Worker:
@@ -69,3 +70,13 @@ def test_a_replica_that_leads_no_more_stops_its_workers_for_the_next_leader_has_
         known.clock.now += 1
         service.turn()
     assert [worker.poll() for worker in children.workers] == [-15, -15, None, None]
+
+
+def test_behind_a_sealed_commit_nothing_is_left_to_read_and_a_replica_is_ready_without_the_kcl():
+    control = MemoryControl()
+    switch = Switch("one", Step.DONE, 0.0, 9.0, sealing=True)
+    control.put("migration", Migration(phase=Phase.SWITCHED, generation=1, switch=switch), 0)
+    known = SimpleNamespace(config=configured(), control=control, clock=Clock(), chance=random.Random(1))
+    service = Service(known, Children(), SimpleNamespace(held=lambda: False))  # to start the KCL raises
+    service.turn()
+    assert service.not_ready() is None
