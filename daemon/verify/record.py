@@ -145,7 +145,7 @@ class Records:
         if self._kept is None:
             self._kept = len(self.control.all(DIFFERENCES, Difference))
         known = self.control.get(name, Difference)
-        if known is None and self._kept >= KEPT_MAX:
+        if known is None and self._kept >= KEPT_MAX and not self._made_room():
             return False
         if known is not None and (known[0].run, known[0].state, state) == (run, State.OPEN, State.OPEN):
             return True  # met again, in another way: the first one knew what the backfill wrote
@@ -153,6 +153,15 @@ class Records:
         made = Difference(named.kind.value, text, named.attributes, version, at, by, state, run)
         self.control.update(name, Difference, lambda _: made)
         return True
+
+    def _made_room(self) -> bool:
+        """Forget what stands no more, for what does."""
+        differences = self.differences()
+        past = [name for name, one in differences.items() if one.state not in STANDING]
+        for name in past:
+            self.control.delete(DIFFERENCES + name)
+        self._kept = len(differences) - len(past)
+        return bool(past)
 
     def settle(self, key: Key, state: State, note: str) -> None:
         """Say what became of one, where there is one."""

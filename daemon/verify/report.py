@@ -28,7 +28,7 @@ def lines(run: Run | None, count: Count, differences: Mapping[str, Difference], 
 
 def summary(run: Run | None, count: Count) -> dict[str, Any]:
     """The run as the document shows it, with what may be said by it."""
-    shown = judged.shown(run, count)
+    shown = judged.shown(run, count, run.generation if run is not None else 0)  # the last one, whatever it was of
     if run is None or shown is None:
         return {"run": None, "told": "no run was begun"}
     differences = count.open + run.unrecorded

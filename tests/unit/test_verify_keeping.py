@@ -14,7 +14,21 @@ from daemon.phase import Phase
 from daemon.verify import judged, runs
 from daemon.verify.judged import Asked
 from daemon.verify.keeping import Keeping
-from daemon.verify.record import DIFFERENCES, RUN, Clean, Count, Difference, Run, RunState, State, counted
+from daemon.verify.record import (
+    DIFFERENCES,
+    KEPT_MAX,
+    RUN,
+    Clean,
+    Count,
+    Difference,
+    Records,
+    Run,
+    RunState,
+    State,
+    counted,
+)
+from daemon.verify.rules import Kind, Named
+from sinks.change import Key, KeyAttribute, KeySchema
 from sinks.jsonl.options import JsonlOptions
 from sinks.memory import MemorySink
 
@@ -232,3 +246,17 @@ def test_what_may_be_said_is_bounded_by_what_was_read_at_the_source():
     seen = judged.shown(msgspec.structs.replace(CLEAN, live=300), NOTHING, 0)
     assert (seen.upper_bound, seen.compared) == (0.01, 900)
     assert "at most 0.01 of the rows differ, at 95 %" in judged.condition(ASKED, CLEAN, NOTHING, 0).message
+
+
+def test_what_is_settled_makes_room_for_what_differs():
+    # 1,000 rows that had been hot once, and were equal since, left none: each new difference was only counted.
+    control = MemoryControl()
+    control.delete = control.records.pop
+    for number in range(KEPT_MAX):
+        key = f'{{"id":{{"S":"{number}"}}}}'
+        state = State.OPEN if number < 2 else State.GONE
+        control.put(f"{DIFFERENCES}{number:04}", Difference("stale", key, [], 5, 1.0, "export", state), 0)
+    records = Records(control, KeySchema(KeyAttribute("id", "S")))
+    missing = Named(Kind.MISSING, [])
+    assert records.keep(Key("new"), missing, 0, "export", 1.0, 2, State.OPEN)
+    assert counted(records.differences()).by_kind == {"missing": 1, "extra": 0, "stale": 2, "changed": 0}
