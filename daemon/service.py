@@ -229,9 +229,13 @@ class Service:
         rate, slowest = look.items_per_second, look.seen.slowest
         progress = Progress(proven, rate, tail, look.letters, paused, verified, slowest=slowest)
         observation, limits = look.observation, self._limits
-        self.published = document(self._config.name, migration, observation, limits, progress, self.table)
+        made = document(self._config.name, migration, observation, limits, progress, self.table)
+        self.published = made
         if changed or self._clock.monotonic() - self._published_at >= PUBLISH_SECONDS:
-            self._control.update("signal", Document, lambda _: self.published)  # type: ignore[arg-type,return-value]
+            # Who was asleep, and has nothing to save, meets no compare-and-set: another leader's epoch stands.
+            self.published = self._control.update(
+                "signal", Document, lambda found: found if found is not None and found.epoch > made.epoch else made
+            )
             self._published_at = self._clock.monotonic()
 
     def _follow(self) -> None:

@@ -84,3 +84,14 @@ LEFT_OPEN = (
         KEPT,
     ),
 )
+
+PUBLISHED = (
+    Mutant(
+        "a leader that was asleep publishes what it knew",
+        "the other replicas send the writers back to the source, behind COMMIT",
+        "daemon/service.py",
+        "lambda found: found if found is not None and found.epoch > made.epoch else made",
+        "lambda _: made",
+        "tests/unit/test_service.py",
+    ),
+)
