@@ -87,6 +87,14 @@ LEFT_OPEN = (
 
 PUBLISHED = (
     Mutant(
+        "a resync writes the routes that it has read when it began",
+        "readers that a person has sent back to the source read a target with a gap again",
+        "daemon/resync.py",
+        '"epoch": current.epoch, "routes": current.routes}',
+        '"epoch": current.epoch}',
+        HANDED,
+    ),
+    Mutant(
         "a leader that was asleep publishes what it knew",
         "the other replicas send the writers back to the source, behind COMMIT",
         "daemon/service.py",

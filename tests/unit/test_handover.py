@@ -8,7 +8,8 @@ import pytest
 from fakes import MemoryControl
 from unit.managed_export import Clock, configured
 
-from daemon.control import Migration, Proof, ShardState
+from daemon import resync
+from daemon.control import Migration, Proof, ShardState, Sweep
 from daemon.handover import Handover
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
@@ -149,3 +150,14 @@ def test_the_window_is_between_the_heartbeats_however_long_the_leader_takes_to_l
     assert leader.turn(draining, look(6, 5, 6)).switch.step is Step.DRAIN
     leader.clock.now += 1
     assert leader.turn(draining, look(7, 5, 7)).switch.step is Step.VERIFY
+
+
+def test_a_resync_does_not_take_back_that_readers_were_sent_to_the_source_while_it_began():
+    # It read the manifests meanwhile, and wrote the routes of before: at the same epoch, to a target with a gap.
+    control = MemoryControl()
+    gapped = Migration(phase=Phase.NEEDS_RESYNC, generation=1, routes=Routes(100), epoch=5)
+    back = msgspec.structs.replace(gapped, routes=Routes(0), epoch=6)
+    control.put("migration", back, 0)
+    known = SimpleNamespace(control=control, clock=Clock())
+    begun = resync._begin(known, gapped, SimpleNamespace(stream=STREAM), resync.Load([], 0.0, 9, Sweep(9, 8)))
+    assert (begun.phase, begun.routes, begun.epoch) == (Phase.ANCHORED, Routes(0), 6)
