@@ -39,7 +39,7 @@ from botocore.exceptions import ClientError
 from daemon.phase import Phase
 from daemon.routes import Routes
 from daemon.sections import Mode
-from daemon.switching import Switch
+from daemon.switching import Step, Switch
 
 T = TypeVar("T")
 Kind = Literal["full", "incremental", "scan", "files"]
@@ -106,6 +106,12 @@ class Migration(msgspec.Struct, frozen=True):
     def mark(self) -> str:
         """What tells this anchoring's heartbeats from all others, also from those of another move of the table."""
         return f"{self.generation}@{self.anchored_at:.6f}"
+
+    @property
+    def is_sealed(self) -> bool:
+        """The writers have switched behind a sealed stream: the source has none, and after 24 hours not even that."""
+        switch = self.switch
+        return self.phase is Phase.SWITCHED and switch is not None and switch.sealing and switch.step is Step.DONE
 
     @property
     def parts_generation(self) -> int:

@@ -84,7 +84,7 @@ def conditions(migration: Migration, seen: Observation, limits: Limits) -> list[
     if migration.mode == "backfill":
         return loading
     if migration.phase is Phase.SWITCHED:
-        return [loading[0], _gap_free(migration), *loading[1:], _no_stray_writes(seen)]
+        return [loading[0], _gap_free(migration), *loading[1:], _no_stray_writes(migration, seen)]
     # Causes before their effects: the first that fails is the sentence that people read.
     return [
         loading[0],
@@ -129,7 +129,10 @@ def _target_available(seen: Observation) -> Condition:
     return _unless("TargetAvailable", seen.trouble, "Retrying", ("Writing", "the target confirms writes"))
 
 
-def _no_stray_writes(seen: Observation) -> Condition:
+def _no_stray_writes(migration: Migration, seen: Observation) -> Condition:
+    if migration.is_sealed:
+        unseen = "the source's stream is sealed: a write that still comes to the source cannot be seen"
+        return Condition("NoStrayWrites", True, "NotSeen", unseen)  # noqa: FBT003
     told = f"{seen.strays:,} write(s) came to the source after the switch: kept in the control table, not applied"
     holds = ("NoneSeen", "nobody has written to the source since the writers switched")
     return _unless("NoStrayWrites", told if seen.strays else None, "StrayWriter", holds)

@@ -26,6 +26,9 @@ from daemon.terminal import (
 EXIT_BACK = 4
 # Leaders change hands in half that time.
 SILENT_SECONDS_MAX = 60.0
+# What a service that lives waits for without a change: a lock that does not answer, a table that is UPDATING.
+STUCK_SECONDS_MAX = 600.0
+TELL_SECONDS = 2.0
 POLL_SECONDS = 0.2
 TIMEOUT_SECONDS_MAX = 3600.0
 
@@ -85,7 +88,7 @@ def writers(
     Until COMMIT any failure, the timeout, or `moveout cutover cancel` lifts the fence, and the move goes on as before.
     Of several tables each switches by itself. Progress goes to stderr; Ctrl-C stops looking, not the switch.
 
-    Exit codes: 0 committed, 3 refused, 4 undone before COMMIT, 1 the service does not answer.
+    Exit codes: 0 committed, 3 refused, 4 undone before COMMIT, 1 the service does not answer, or comes no further.
     """
     from daemon import cutting_over
 
@@ -150,27 +153,42 @@ def _refuse_all(tables: Sequence[Any], why: Callable[[Any], list[str]]) -> None:
         refuse(EXIT_REFUSED, "not now: " + "\n  ".join(missing))
 
 
-def _followed(known: Any) -> int:
+def _followed(
+    known: Any, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> int:
     """Tell the journal until it is decided; the exit code."""
     from daemon import cutting_over
 
-    told, changed_at = 0, time.monotonic()
+    told, said, changed_at, whose = 0, "", now(), _whose(known.config)
     while True:
         followed = _asked(lambda: cutting_over.followed(known))
         for line in followed.lines[told:]:
-            tell(f"{_whose(known.config)}{line}")
+            tell(f"{whose}{line}")
         if len(followed.lines) > told:
-            told, changed_at = len(followed.lines), time.monotonic()
+            told, said, changed_at = len(followed.lines), followed.message, now()
         if followed.done:
-            say(f"{_whose(known.config)}{followed.message}")
+            say(f"{whose}{followed.message}")
             return 0 if followed.committed else EXIT_BACK
-        if time.monotonic() - changed_at - followed.seconds_left > SILENT_SECONDS_MAX:
-            refuse(
-                EXIT_FAILED,
-                f"nothing has happened for {SILENT_SECONDS_MAX:g} s: {followed.message}. Is `moveout run` up? It goes "
-                "on as soon as one leads; before COMMIT `moveout cutover cancel` takes the request back",
-            )
-        time.sleep(POLL_SECONDS)
+        if followed.message != said and now() - changed_at >= TELL_SECONDS:
+            tell(f"{whose}{followed.message}")  # a minute's wait without a word looks like a hang
+            said, changed_at = followed.message, now()
+        _refuse_standstill(followed, now() - changed_at - followed.seconds_left)
+        sleep(POLL_SECONDS)
+
+
+def _refuse_standstill(followed: Any, seconds: float) -> None:
+    if followed.silent and seconds > SILENT_SECONDS_MAX:
+        refuse(
+            EXIT_FAILED,
+            f"nothing has happened for {SILENT_SECONDS_MAX:g} s: {followed.message}. Is `moveout run` up? It goes "
+            "on as soon as one leads; before COMMIT `moveout cutover cancel` takes the request back",
+        )
+    if seconds > STUCK_SECONDS_MAX:
+        refuse(
+            EXIT_FAILED,
+            f"the service is up, and it has not come further for {STUCK_SECONDS_MAX:g} s: {followed.message}. It goes "
+            "on trying; `moveout status` tells",
+        )
 
 
 def _asked(ask: Callable[[], Any]) -> Any:

@@ -29,6 +29,7 @@ class Followed(NamedTuple):
     done: bool
     committed: bool
     seconds_left: float
+    silent: bool = False  # nobody publishes
 
 
 def _migration(known: Parts) -> Migration:
@@ -70,6 +71,10 @@ def route_readers(known: Parts, percent: int) -> str:
 
     def routed(current: Migration) -> Migration:
         before = current.routes.reads_percent
+        if percent > before and not more:
+            raise CheckFailed(
+                f"somebody else has routed {before} % meanwhile: look, and ask again. Nothing was changed"
+            )
         unready = percent > before and current.ready_since is None
         if unready or current.phase in (Phase.SWITCHING, Phase.SWITCHED, Phase.ABORTED):
             raise CheckFailed(f"it is {current.phase.value}, and not ready any more: {current.message}")
@@ -176,12 +181,14 @@ def followed(known: Parts) -> Followed:
     committed = migration.phase is Phase.SWITCHED
     undecided = migration.phase is Phase.SWITCHING and switch.step not in UNDOING
     waits = f"; waiting for: {switch.waits_for}" if switch.waits_for else ""
+    published, now = known.control.get("signal", Document), known.clock.time()
     return Followed(
         lines,
         migration.message + waits,
         done=switch.step is Step.DONE or migration.phase not in (Phase.SWITCHING, Phase.SWITCHED),
         committed=committed,
-        seconds_left=max(0.0, switch.deadline - known.clock.time()) if undecided else 0.0,
+        seconds_left=max(0.0, switch.deadline - now) if undecided else 0.0,
+        silent=published is None or not is_current(published[0], now),
     )
 
 

@@ -43,10 +43,13 @@ GO_ON, WAIT, DETECT = Orders(), Orders(hold=True), Orders(detect=True)
 
 def orders(migration: Migration | None, generation: int) -> Orders:
     """Pure: what this record asks of a shard of this generation. Raises Abandoned when the migration is over."""
-    if migration is None or migration.generation != generation:
-        return GO_ON  # the service ends this process
+    if migration is None:
+        return GO_ON
     if migration.phase is Phase.ABORTED:
         raise Abandoned("the migration was aborted: nothing is applied any more")
+    if migration.generation != generation:
+        # The service ends this process, where it lives; nobody waits for its acknowledgement.
+        return WAIT if migration.phase in (Phase.SWITCHING, Phase.SWITCHED) else GO_ON
     if migration.phase is Phase.SWITCHED:
         return DETECT
     switch = migration.switch

@@ -22,15 +22,15 @@ from daemon.prove import Seen
 from daemon.retry import Abandoned
 from daemon.routes import Side
 from daemon.seal import SealStep
-from daemon.switching import UNDOING, Step, Switch
-from daemon.writers import NOTHING_YET, Sight, Work
+from daemon.switching import Step, Switch
+from daemon.writers import NOTHING_YET, Begun, Sight, Work
 from sinks.dynamodb.options import DynamoDbOptions
 from sinks.sink import BulkLoad, Clocked, Followable, Sink, SinkError
 
 log = structlog.get_logger()
 
 AGAIN_SECONDS = 0.5
-TROUBLES = (SinkError, ClientError, BotoCoreError, Abandoned, Conflict)
+TROUBLES = (SinkError, ClientError, BotoCoreError, Abandoned, Conflict, CheckFailed)
 SEALING_FOR = {
     SealStep.WATCHING: "a minute without a record, which verifies the fence",
     SealStep.SEALING: "the stream to be disabled",
@@ -83,13 +83,15 @@ class Handover:
     def __init__(self, known: Parts, processes: Processes) -> None:
         self._parts = known
         self._clock = known.clock
-        # Two: to lift a fence must wait until it is held, and for nothing else.
+        # To lift a fence must wait until it is held, to open a stream until it is closed, and for nothing else: what is
+        # checked waits for a target that is away.
         self._fencing = Task("fence", processes)
+        self._sealing = Task("seal", processes)
         self._checking = Task("switch", processes)
         self._clocks: tuple[str, tuple[int, ...]] = ("", ())
         self._drains: Token | None = None
-        self._begun: dict[int, float] = {}  # rounds of heartbeats since the fence, by this process's clock
-        self._floor = 0
+        self._begun: dict[int, Begun] = {}  # rounds of heartbeats since the fence, by this process's clock
+        self._looked: tuple[int, float] = (0, 0.0)  # the last round begun by then, and when
 
     def turn(self, migration: Migration, seen: Seen) -> Migration:
         """The next state, to be persisted before the next turn. `seen` was read after `migration` was."""
@@ -104,7 +106,7 @@ class Handover:
     def _follow_reopened(self, migration: Migration, switch: Switch) -> None:
         """A stream that was sealed in vain is another one now; it is followed behind the old one's end."""
         if switch.sealing and switch.failed and migration.phase is Phase.REPLICATING:
-            self._checking.done(_token(switch), lambda: self._reopened(migration, SealStep.OPEN))
+            self._sealing.done(_token(switch), lambda: self._reopened(migration, SealStep.OPEN))
 
     def _work(self, migration: Migration, switch: Switch, clock: str | None) -> Work:
         """What became of this step's work; begun, or begun again, where it is not done."""
@@ -115,9 +117,9 @@ class Handover:
             case Step.FENCE if flagged:  # published first: what was told is what is held
                 return self._fencing.done(token, lambda: self._hold(attempt))
             case Step.DRAIN if switch.sealing:
-                return self._checking.done(token, lambda: self._sealed(migration))
+                return self._sealing.done(token, lambda: self._sealed(migration))
             case Step.REOPEN:
-                return self._checking.done(token, lambda: self._reopened(migration, SealStep.REOPENED))
+                return self._sealing.done(token, lambda: self._reopened(migration, SealStep.REOPENED))
             case Step.VERIFY:
                 return self._checking.done(token, lambda: self._verify(switch.deadline))
             case Step.CLOCK | Step.FREEZE if clock is not None:
@@ -131,19 +133,17 @@ class Handover:
     def _hold(self, attempt: Attempt) -> Work:
         for fence in self._parts.fences():
             fence.hold(attempt)
-        if self._is_over(attempt):  # somebody else has lifted them while this one was slow
+        if not self._is_relied_on():  # somebody else has lifted them while this one was slow
             self._lift(attempt, "source")
             raise FenceFailed("the fence was held when the switch was undone already")
         return Work(done=True)
 
-    def _is_over(self, attempt: Attempt) -> bool:
+    def _is_relied_on(self) -> bool:
+        """By whichever attempt. While a stream is opened again the fence must stand: what is written is in none."""
         found = self._parts.control.get("migration", Migration)
-        return (
-            found is None
-            or found[0].phase not in (Phase.SWITCHING, Phase.SWITCHED)
-            or found[0].switch is None
-            or (found[0].switch.id != attempt.switch or found[0].switch.step in UNDOING)
-        )
+        switch = found[0].switch if found is not None else None
+        under_way = found is not None and found[0].phase in (Phase.SWITCHING, Phase.SWITCHED)
+        return under_way and switch is not None and switch.step is not Step.UNFENCE
 
     def _lift(self, attempt: Attempt, writes: Side) -> Work:
         """All of them, also where one fails: each that is lifted lets somebody go on."""
@@ -222,9 +222,11 @@ class Handover:
             return writers.Quiet()
         token = _token(switch)
         if self._drains != token:
-            self._drains, self._floor, self._begun = token, seen.proof.round, {}
-        if seen.proof.round > self._floor:
-            self._begun.setdefault(seen.proof.round, self._clock.monotonic())
+            self._drains, self._looked, self._begun = token, (seen.proof.round, 0.0), {}
+        now, (known, looked_at) = self._clock.monotonic(), self._looked
+        if seen.proof.round > known:
+            self._begun[seen.proof.round] = Begun(looked_at, now)
+        self._looked = (seen.proof.round, now)
         window = self._parts.config.cutover.window_seconds
         return writers.quiet(seen.stream, seen.states, seen.proof.proven_round, self._begun, window)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from daemon import cutover, dead_letter, exporting, gap, preflight, prove, seal
 from daemon.app import Parts
-from daemon.control import Migration, Part, Proof, ShardState, parts_of
+from daemon.control import Migration, Part, Proof, ShardState, parts_of, shards_of
 from daemon.cutover import Observation
 from daemon.dead_letter import LETTERS, DeadLetter
 from daemon.gap import StreamIdentity
@@ -57,7 +57,7 @@ class Observer:
     def look(self, migration: Migration, *, settled: bool) -> Look:
         """Everything as it is now. `settled`: what must follow the load has been done."""
         now = self._clock.time()
-        tails = migration.mode != "backfill" and migration.phase is not Phase.ABORTED
+        tails = migration.mode != "backfill" and migration.phase is not Phase.ABORTED and not migration.is_sealed
         found = migration.gap or (self._identity(migration) if tails else None)
         # Nothing can be proven over a gap, and the stream may not be there any more.
         seen = self._prove(migration) if tails and found is None else self._as_recorded()
@@ -83,7 +83,8 @@ class Observer:
 
     def _as_recorded(self) -> Seen:
         found = self._control.get("proof", Proof)
-        return Seen(found[0] if found else Proof(), {})
+        states = self._control.all(shards_of(self.generation), ShardState)
+        return Seen(found[0] if found else Proof(), {name: state for name, (state, _) in states.items()})
 
     def _prove(self, migration: Migration) -> Seen:
         if self._prover is None:

@@ -183,7 +183,9 @@ def _begin(known: Parts, migration: Migration, facts: SourceFacts, load: Load) -
     def swapped(current: Migration | None) -> Migration:
         if current is None or (current.generation, current.phase) != (migration.generation, Phase.NEEDS_RESYNC):
             raise NotHealed("the migration has changed while this command ran: look at `moveout status`")
-        return msgspec.structs.replace(begun, reserved=current.reserved, epoch=current.epoch)
+        # A person may have sent the readers back meanwhile, and a switch have been undone.
+        kept = {"reserved": current.reserved, "epoch": current.epoch, "routes": current.routes}
+        return msgspec.structs.replace(begun, **kept, switch=current.switch)
 
     log.info("resync", generation=generation, parts=len(load.parts), anchor_version=load.anchor_version)
     return known.control.update("migration", Migration, swapped)

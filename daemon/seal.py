@@ -198,7 +198,14 @@ def accounts_for(state: SealState | None, migration: Migration, identity: Stream
 
 
 def refused(known: Parts) -> list[str]:
-    """Why the source cannot be sealed; empty where it can. Raises ClientError, BotoCoreError."""
+    """Why the source cannot be sealed now; empty where it can. Raises ClientError, BotoCoreError."""
+    found, state = known.control.get("migration", Migration), recorded(known.control)
+    if found is None or state is None or _is_past(state, found[0]):
+        return _expires(known)
+    return [*_expires(known), f"the stream that was sealed in vain is not followed yet behind its end: {state.message}"]
+
+
+def _expires(known: Parts) -> list[str]:
     attribute = prove.ttl_attribute(known)
     if attribute is None:
         return []
@@ -211,7 +218,7 @@ def refused(known: Parts) -> list[str]:
 def _turn(known: Parts, migration: Migration, now: float, *, back: bool) -> SealState:
     state, revision = known.control.get(RECORD, SealState) or (None, 0)
     attempt = migration.switch.id if migration.switch is not None else ""
-    fresh = state is None or (state.attempt != attempt and state.step is SealStep.OPEN)
+    fresh = state is None or (state.attempt != attempt and _is_past(state, migration))
     if state is None or fresh:
         if not back:
             _no_ttl(known)
@@ -229,9 +236,14 @@ def _turn(known: Parts, migration: Migration, now: float, *, back: bool) -> Seal
     return decided
 
 
+def _is_past(state: SealState, migration: Migration) -> bool:
+    """It was undone, or another stream is followed by now, be it by a resync: the old one may not be there any more."""
+    return state.step is SealStep.OPEN or state.stream_arn != migration.stream_arn
+
+
 def _no_ttl(known: Parts) -> None:
     """What TTL deletes while the stream is sealed is in no stream: its rows would stay in the target after `reopen`."""
-    for why in refused(known):
+    for why in _expires(known):
         raise CheckFailed(why)
 
 

@@ -56,6 +56,7 @@ class Service:
         self._limits = Limits(self._config.ready.max_lag_seconds, self._config.ready.stable_for_seconds)
         self._stop = threading.Event()
         self.phase = Phase.CREATED
+        self._reads = self._config.tails  # there is a stream to be read
         self._observed_at = 0.0  # epoch seconds
         self.published: Document | None = None
         self._published_at = 0.0
@@ -136,7 +137,7 @@ class Service:
         """One turn: keep the processes, look, decide, publish. AWS being away costs time, nothing else."""
         try:
             migration, revision = self._control.get("migration", Migration) or (Migration(), 0)
-            self.phase = migration.phase
+            self.phase, self._reads = migration.phase, self._config.tails and not migration.is_sealed
             self._tell_routes(migration)
             if migration.generation != self._generation:
                 self._renew(migration)
@@ -167,7 +168,9 @@ class Service:
         if migration.phase in (Phase.NEEDS_RESYNC, Phase.ABORTED):
             self._end_processes()
             return
-        if migration.mode != "backfill":
+        if migration.is_sealed:
+            self._kcl.stop(STOP_GRACE_SECONDS)
+        elif migration.mode != "backfill":
             self._kcl.tick()
         if migration.phase is Phase.BACKFILLING and self._leading and self._may_load(self):
             for worker in self._workers:
@@ -227,9 +230,13 @@ class Service:
         rate, slowest = look.items_per_second, look.seen.slowest
         progress = Progress(proven, rate, tail, look.letters, paused, verified, slowest=slowest)
         observation, limits = look.observation, self._limits
-        self.published = document(self._config.name, migration, observation, limits, progress, self.table)
+        made = document(self._config.name, migration, observation, limits, progress, self.table)
+        self.published = made
         if changed or self._clock.monotonic() - self._published_at >= PUBLISH_SECONDS:
-            self._control.update("signal", Document, lambda _: self.published)  # type: ignore[arg-type,return-value]
+            # Who was asleep, and has nothing to save, meets no compare-and-set: another leader's epoch stands.
+            self.published = self._control.update(
+                "signal", Document, lambda found: found if found is not None and found.epoch > made.epoch else made
+            )
             self._published_at = self._clock.monotonic()
 
     def _follow(self) -> None:
@@ -284,7 +291,7 @@ class Service:
         published = self.published
         if published is not None and published.phase in (Phase.NEEDS_RESYNC, Phase.ABORTED):
             return published.message
-        if self._config.tails and not self._kcl.running:
+        if self._reads and not self._kcl.running:
             return f"the KCL is not running: {EXIT_MEANING.get(self._kcl.exit_code, 'it starts')}"
         troubles = (
             [c.message for c in published.conditions if not c.status and c.type == "TargetAvailable"]

@@ -136,7 +136,7 @@ def _refuse_differences(run: Any, count: Any) -> None:
     from daemon.verify import judged
 
     if count.open or (run is not None and run.unrecorded):
-        refuse(EXIT_REFUSED, f"{judged.kinds(count)}{judged.moving(count.hot)}")
+        refuse(EXIT_REFUSED, f"{judged.kinds(count)}{judged.moving(count.hot)}{judged.unwatched(count.unwatched)}")
 
 
 def _as_json(value: Any) -> str:

@@ -31,6 +31,13 @@ class Work(NamedTuple):
 NOTHING_YET = Work()
 
 
+class Begun(NamedTuple):
+    """A round's heartbeats were written between these two instants of one clock, in seconds."""
+
+    after: float
+    before: float
+
+
 class Quiet(NamedTuple):
     """No application record came between two rounds of heartbeats; round 0: not proven, and why."""
 
@@ -245,10 +252,10 @@ def quiet(
     stream: Stream,
     states: Mapping[str, ShardState],
     proven_round: int,
-    begun: Mapping[int, float],
+    begun: Mapping[int, Begun],
     window_seconds: float,
 ) -> Quiet:
-    """Two of the rounds `begun` (round -> seconds), a window apart, with no application record in between in any leaf.
+    """Two of the rounds `begun`, surely a window apart, with no application record in between in any leaf.
 
     `stream`, `states` and `proven_round` are of one look; `begun` holds rounds begun after the fence only. A leaf that
     opened between the two has no heartbeat of the first, so its own first one counts.
@@ -263,7 +270,7 @@ def quiet(
         since, until = max(since, state.quiet_since_round), min(until, state.heartbeat_round)
     first = min((number for number in begun if number >= since), default=0)
     last = max((number for number in begun if number <= until), default=0)
-    if not first or last <= first or begun[last] - begun[first] < window_seconds:
+    if not first or last <= first or begun[last].after - begun[first].before < window_seconds:
         return Quiet(
             reason=f"two rounds of heartbeats to come through, {window_seconds:g} s apart, with nothing in between"
         )

@@ -15,7 +15,7 @@ from daemon.control import Part
 from daemon.source.heartbeat import is_heartbeat
 from daemon.source.page import Page, Row
 from daemon.verify import rules
-from daemon.verify.judged import moving
+from daemon.verify.judged import moving, unwatched
 from daemon.verify.keyset import KeySet
 from daemon.verify.record import PARTS, RUN, Clean, PartProgress, Records, Run, RunState, State, counted, strength
 from daemon.verify.rules import Doubt, Expiry, Verdict
@@ -114,10 +114,11 @@ class Comparison:
             why = f"given up after {self._found:,} differences: something is wrong with the target as a whole"
             return self._end(RunState.FAILED, why)
         count = counted(self._records.differences())
-        standing = count.open + self._run.unrecorded
+        standing = count.open + count.unwatched + self._run.unrecorded
         compared, live = self._run.compared, self._run.live
         clean = None if standing else Clean(self._run.id, self._ports.time(), compared, live)
-        return self._end(RunState.FINISHED, strength(compared, live, standing) + moving(count.hot), clean)
+        told = strength(compared, live, count.open + self._run.unrecorded) + moving(count.hot)
+        return self._end(RunState.FINISHED, told + unwatched(count.unwatched), clean)
 
     def _compare(self) -> None:
         self._doubts += self._earlier()
@@ -298,6 +299,7 @@ class Comparison:
                 self._records.settle(found.doubt.key, State.GONE, "it has a dead letter that is open or waived")
         unrecorded = sum(not self._keep(found) for found in differences)
         unrecorded += sum(not self._keep_hot(found) for found in settled.hot)
+        unrecorded += sum(not self._written(found, State.UNWATCHED) for found in settled.unwatched)
         self._found += len(differences)
         self._run = msgspec.structs.replace(
             self._run,

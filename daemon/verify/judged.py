@@ -8,6 +8,7 @@ from daemon.verify.record import Count, Run, RunState, strength
 from daemon.verify.rules import upper_bound
 
 TYPE = "Verified"
+UNRECORDED = "unrecorded"  # beside the kinds of differences: those beyond KEPT_MAX
 LOOK_CLOSER = "`moveout verify report` names them, `moveout repair` mends them"
 
 
@@ -40,6 +41,8 @@ def _judged(asked: Asked, run: Run | None, count: Count) -> Condition:
     if count.open or (run is not None and run.unrecorded):
         more = f" and {run.unrecorded:,} more" if run is not None and run.unrecorded else ""
         return _fails("Differences", f"{kinds(count)}{more}: {LOOK_CLOSER}; then `moveout verify start`")
+    if count.unwatched:
+        return _fails("Unsettled", f"not known to be equal{unwatched(count.unwatched)}; {again()}")
     if run is None:
         begins = "a run begins as soon as lag is proven" if asked.auto else "begin one: `moveout verify start`"
         return _fails("NotVerified", f"source and target were not compared since the backfill; {begins}")
@@ -62,6 +65,16 @@ def moving(hot: int) -> str:
     return f"; {hot:,} row(s) were written each time they were looked at: they are settled at the fence" if hot else ""
 
 
+def unwatched(count: int) -> str:
+    """What is said of rows that look lost and could not be watched; nothing where there is none."""
+    if not count:
+        return ""
+    return (
+        f"; {count:,} row(s) look lost, and could not be watched to be sure: another verification or repair was under "
+        "way, a shard was late, or lag was too long"
+    )
+
+
 def kinds(count: Count) -> str:
     """`3 row(s) differ: 2 missing, 1 stale`."""
     told = ", ".join(f"{number:,} {kind}" for kind, number in count.by_kind.items() if number)
@@ -74,18 +87,19 @@ def progress(run: Run) -> str:
     return f"run {run.id} has looked at {run.looked_at:,} of about {run.total:,} rows ({run.stage}){trouble}"
 
 
-def shown(run: Run | None, count: Count) -> Verification | None:
-    """For the document; None where no run was begun."""
-    if run is None:
+def shown(run: Run | None, count: Count, generation: int) -> Verification | None:
+    """For the document; None where no run of this generation was begun: one of before says nothing of these rows."""
+    if run is None or run.generation != generation:
         return None
     differences = count.open + run.unrecorded
+    more = {UNRECORDED: run.unrecorded} if run.unrecorded else {}
     return Verification(
         run=run.id,
         state=run.state.value,
         compared=run.compared,
         total=run.total,
-        differences=dict(count.by_kind),
-        open=count.hot,
+        differences={**count.by_kind, **more},
+        open=count.hot + count.unwatched,
         upper_bound=upper_bound(run.live, differences),
         began_at=iso(run.began_at),
         finished_at=None if run.finished_at is None else iso(run.finished_at),

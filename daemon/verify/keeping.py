@@ -30,12 +30,14 @@ class Keeping:
         self._count = Count({}, 0)
         self._looked_at = self._counted_at = float("-inf")
         self._asked: judged.Asked | None = None
+        self._generation = 0
 
     def turn(self, migration: Migration, seen: Observation) -> Condition | None:
         """None where nothing is ever compared: without a tail there is no proof to compare by."""
         if migration.mode == "backfill":
             return None
         self._look()
+        self._generation = migration.generation
         asked = self._what_is_asked()
         if migration.phase is Phase.REPLICATING and asked.auto and asked.unreadable is None:
             self._begin(migration, seen)
@@ -45,7 +47,7 @@ class Keeping:
     @property
     def shown(self) -> Verification | None:
         """For the document."""
-        return judged.shown(self._run, self._count)
+        return judged.shown(self._run, self._count, self._generation)
 
     @property
     def restarts(self) -> int:
@@ -103,8 +105,9 @@ class Keeping:
             self._looked_at = float("-inf")  # somebody else was quicker
 
     def _keep(self, migration: Migration) -> None:
-        run = self._run
-        if run is None or run.state is not RunState.RUNNING or run.generation != migration.generation:
+        run, comparable = self._run, migration.phase in runs.COMPARABLE  # behind COMMIT the two sides part
+        done = run is None or run.state is not RunState.RUNNING or run.generation != migration.generation
+        if run is None or done or not comparable:
             if self._process is not None:
                 self._process[1].stop(GRACE_SECONDS)
                 self._process = None

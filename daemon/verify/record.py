@@ -35,6 +35,7 @@ class State(StrEnum):
 
     OPEN = "open"  # it stands
     HOT = "hot"  # a candidate that live writes have kept from being settled
+    UNWATCHED = "unwatched"  # it looks lost, and no watch could tell whether it was written
     REPAIRED = "repaired"  # by `moveout repair`
     GONE = "gone"  # looked at again, the two sides were equal
 
@@ -112,7 +113,7 @@ def difference_id(key: str) -> str:
     return sha256(key.encode()).hexdigest()[:ID_LENGTH]
 
 
-STANDING = (State.OPEN, State.HOT)  # neither gone, nor repaired
+STANDING = (State.OPEN, State.HOT, State.UNWATCHED)  # neither gone, nor repaired
 
 
 class Records:
@@ -144,7 +145,7 @@ class Records:
         if self._kept is None:
             self._kept = len(self.control.all(DIFFERENCES, Difference))
         known = self.control.get(name, Difference)
-        if known is None and self._kept >= KEPT_MAX:
+        if known is None and self._kept >= KEPT_MAX and not self._made_room():
             return False
         if known is not None and (known[0].run, known[0].state, state) == (run, State.OPEN, State.OPEN):
             return True  # met again, in another way: the first one knew what the backfill wrote
@@ -152,6 +153,15 @@ class Records:
         made = Difference(named.kind.value, text, named.attributes, version, at, by, state, run)
         self.control.update(name, Difference, lambda _: made)
         return True
+
+    def _made_room(self) -> bool:
+        """Forget what stands no more, for what does."""
+        differences = self.differences()
+        past = [name for name, one in differences.items() if one.state not in STANDING]
+        for name in past:
+            self.control.delete(DIFFERENCES + name)
+        self._kept = len(differences) - len(past)
+        return bool(past)
 
     def settle(self, key: Key, state: State, note: str) -> None:
         """Say what became of one, where there is one."""
@@ -166,6 +176,7 @@ class Count(msgspec.Struct, frozen=True):
 
     by_kind: Mapping[str, int]
     hot: int
+    unwatched: int = 0
 
     @property
     def open(self) -> int:
@@ -179,6 +190,7 @@ def counted(differences: Mapping[str, Difference]) -> Count:
     return Count(
         {kind.value: standing[kind.value] for kind in Kind},
         sum(one.state is State.HOT for one in differences.values()),
+        sum(one.state is State.UNWATCHED for one in differences.values()),
     )
 
 

@@ -28,7 +28,7 @@ def lines(run: Run | None, count: Count, differences: Mapping[str, Difference], 
 
 def summary(run: Run | None, count: Count) -> dict[str, Any]:
     """The run as the document shows it, with what may be said by it."""
-    shown = judged.shown(run, count)
+    shown = judged.shown(run, count, run.generation if run is not None else 0)  # the last one, whatever it was of
     if run is None or shown is None:
         return {"run": None, "told": "no run was begun"}
     differences = count.open + run.unrecorded
@@ -53,7 +53,7 @@ def table(run: Run | None, count: Count) -> Table:
     if run.excused:
         grid.add_row("excused", f"{run.excused:,} with a dead letter that is open or waived")
     grid.add_row("differences", judged.kinds(count) + (f", {run.unrecorded:,} more" if run.unrecorded else ""))
-    grid.add_row("not settled", f"{count.hot:,}")
+    grid.add_row("not settled", f"{count.hot:,} written each time, {count.unwatched:,} that nobody could watch")
     grid.add_row("strength", strength(run.compared, run.live, count.open + run.unrecorded))
     return grid
 

@@ -177,6 +177,10 @@ class Patient:
         """None of them without a watch: they are looked at again. Raises ClientError, BotoCoreError."""
         return self._watch.untouched(keys) if self._begun else set()
 
+    def knows(self) -> bool:
+        """As settle.Watch. Raises ClientError, BotoCoreError."""
+        return self._begun and self._watch.knows()
+
 
 def watch_of(known: Parts, migration: Migration) -> Watch:
     """The watch in the shards' processes (daemon/verify/watching.py)."""

@@ -30,7 +30,9 @@ would not show e. Had e come afterwards, or a deletion between S and T2, the wat
 acknowledged before T2 is covered by the second proof, whose states carry what was touched. So e is lost. The same for
 a target that keeps no versions, where two equal reads prove nothing.
 
-*Anything else* is looked at again, ROUNDS_MAX times; what is hotter than that stays a candidate for the fence.
+*Anything else* is looked at again, ROUNDS_MAX times; what is hotter than that stays a candidate for the fence. What no
+watch answered for (another one was under way, a shard was late, a proof took longer than a watch holds) is not hot, and
+may be lost: nothing is known of it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,6 +59,9 @@ class Watch(Protocol):
 
     def untouched(self, keys: Sequence[Key]) -> set[Key]:
         """Those of the watched keys that no shard's process has seen an event of, as of its saved state."""
+
+    def knows(self) -> bool:
+        """False where `untouched` names no key because nothing is known; to be asked behind it."""
 
 
 class Sides(Protocol):
@@ -88,11 +93,15 @@ class Found(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What became of a batch of doubts. `hot` ones were written each time that they were looked at."""
+    """What became of a batch of doubts. `hot` ones were written each time that they were looked at.
+
+    `unwatched` ones look lost, and no watch could tell whether they were written.
+    """
 
     same: list[Doubt]
     differences: list[Found]
     hot: list[Found]
+    unwatched: list[Found]
 
 
 class _Looks(NamedTuple):
@@ -121,13 +130,13 @@ class Settler:
 
     def settle(self, doubts: Iterable[Doubt]) -> Settled:
         """All of them. Raises what the sides and the proofs raise."""
-        settled = Settled([], [], [])
+        settled = Settled([], [], [], [])
         left = self._glance(_once(doubts), settled)
         for _ in range(ROUNDS_MAX):
             if not left:
                 break
-            settled.hot[:] = self._round(left, settled)
-            left = [found.doubt for found in settled.hot]
+            self._round(left, settled)
+            left = [found.doubt for found in (*settled.hot, *settled.unwatched)]
         return settled
 
     def _glance(self, doubts: list[Doubt], settled: Settled) -> list[Doubt]:
@@ -141,8 +150,8 @@ class Settler:
             (settled.same if same else left).append(doubt)
         return left
 
-    def _round(self, doubts: list[Doubt], settled: Settled) -> list[Found]:
-        """Look once; those that have to be looked at again."""
+    def _round(self, doubts: list[Doubt], settled: Settled) -> None:
+        """Look once; what is hot or unwatched then has to be looked at again."""
         keys = [doubt.key for doubt in doubts]
         watched = self._watched(keys)
         looks = self._look(keys)
@@ -159,10 +168,13 @@ class Settler:
             else:
                 settled.differences.append(looks.found(doubt))
         untouched = self._untouched([found.doubt.key for found in unproven if found.doubt.key in watched])
+        unanswered = watched - untouched if watched and not self._watch.knows() else set()
         if watched:
             self._watch.end()
         settled.differences.extend(found for found in unproven if found.doubt.key in untouched)
-        return again + [found for found in unproven if found.doubt.key not in untouched]
+        rest = [found for found in unproven if found.doubt.key not in untouched]
+        settled.hot[:] = again + [found for found in rest if found.doubt.key not in unanswered]
+        settled.unwatched[:] = [found for found in rest if found.doubt.key in unanswered]
 
     def _watched(self, keys: list[Key]) -> set[Key]:
         """Watch, before the first look that counts, what no version can speak for."""

@@ -198,16 +198,19 @@ class Watch:
 
         `states` are the generation's, by shard; they are read now where they are not given.
         """
-        if self._clock.time() >= self._until:
-            return set()
         states = self.states() if states is None else states
-        passed: set[int] = set()
-        for shard in {*states, *self._watching}:
-            state = states.get(shard)
-            if state is None or not self._known(shard, state):
-                return set()
-            passed.update(state.touched if state.watch == self._id else ())
+        if not self.knows(states):
+            return set()
+        passed = {hashed for state in states.values() if state.watch == self._id for hashed in state.touched}
         return {key for key in keys if hash_of(key) not in passed}
+
+    def knows(self, states: Mapping[str, ShardState] | None = None) -> bool:
+        """False where these states cannot tell what was applied since `begin`; once false it stays so."""
+        if self._clock.time() >= self._until:
+            return False
+        states = self.states() if states is None else states
+        found = {shard: states.get(shard) for shard in (*states, *self._watching)}
+        return all(state is not None and self._known(shard, state) for shard, state in found.items())
 
     def end(self) -> None:
         """Nothing is watched any more; another may begin."""

@@ -92,6 +92,9 @@ class Tail(threading.Thread):
         time.sleep(0.2)  # a page that is being applied
         return "watch"
 
+    def knows(self):
+        return True
+
     def untouched(self, keys):
         return set(keys) - self.touched
 

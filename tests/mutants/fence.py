@@ -81,7 +81,7 @@ FENCE = (
         "one round of heartbeats proves the fence",
         "a writer who pauses for a moment is taken for stopped",
         "daemon/writers.py",
-        "last <= first or begun[last] - begun[first] < window_seconds",
+        "last <= first or begun[last].after - begun[first].before < window_seconds",
         "last < first",
         WRITERS,
     ),

@@ -19,8 +19,8 @@ VERIFY = (
         "absent twice is absent throughout",
         "a key that is put and deleted again and again is a false alarm",
         SETTLE,
-        "if found.doubt.key in untouched)\n        return again",
-        "if True)\n        return again",
+        "if found.doubt.key in untouched)\n        rest",
+        "if True)\n        rest",
         WORLD,
     ),
     Mutant(

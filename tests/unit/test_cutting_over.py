@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+import typer
 from fakes import MemoryControl
 from typer.testing import CliRunner
 
@@ -14,6 +15,7 @@ from daemon.completion import refuse_if_begun, refuse_if_switched, too_early
 from daemon.config import Config
 from daemon.control import Migration
 from daemon.cutover import Limits, Observation
+from daemon.cutover_cli import _followed
 from daemon.final_check import final_check
 from daemon.phase import Phase
 from daemon.preflight import CheckFailed
@@ -150,6 +152,54 @@ def test_ready_that_fell_between_the_look_and_the_write_routes_nobody():
     known.control.update("migration", Migration, lambda now: msgspec.structs.replace(now, ready_since=None))
     with pytest.raises(CheckFailed, match="not ready any more"):
         cutting_over.route_readers(known, 5)
+
+
+def test_a_hook_that_may_refuse_more_readers_is_asked_also_when_somebody_lowers_them_meanwhile(tmp_path):
+    known, _ = hooked(tmp_path, msgspec.structs.replace(READY, routes=Routes(100)))
+    read, looked = known.control.get, []
+
+    def get(record, kind):
+        found = read(record, kind)
+        if record == "migration" and not looked:
+            looked.append(known.control.put(record, READY, found[1]))  # back to 0 % behind our look
+        return found
+
+    known.control.get = get
+    with pytest.raises(CheckFailed, match="somebody else"):
+        cutting_over.route_readers(known, 50)
+    assert known.migration.routes.reads_percent == 0
+
+
+def followed(known, capsys, turns=5000):
+    """What a person reads until the command ends."""
+    clock = SimpleNamespace(now=0.0, left=turns)
+
+    def sleep(seconds):
+        clock.now, clock.left = clock.now + seconds, clock.left - 1
+        assert clock.left, "it does not end"
+
+    with pytest.raises(typer.Exit) as ended:
+        _followed(known, lambda: clock.now, sleep)
+    return ended.value.exit_code, capsys.readouterr().err.replace("\n", " "), clock.now
+
+
+def reopening(known):
+    """A sealed switch that fails: its stream is enabled again, which takes its time, under a service that lives."""
+    found, revision = known.control.get("migration", Migration)
+    switch = msgspec.structs.replace(found.switch, step=Step.REOPEN, sealing=True, waits_for="the table is UPDATING")
+    known.control.put("migration", msgspec.structs.replace(found, switch=switch), revision)
+    return known
+
+
+def test_a_service_that_lives_and_waits_is_not_taken_for_one_that_is_gone(capsys):
+    code, told, after = followed(reopening(switching()), capsys)
+    assert (code, after > 599) == (1, True)
+    assert "the table is UPDATING" in told
+    assert "Is `moveout run` up?" not in told
+    gone = reopening(switching())
+    gone.clock = SimpleNamespace(time=lambda: NOW + 99)
+    code, told, after = followed(gone, capsys)
+    assert (code, after < 70, "Is `moveout run` up?" in told) == (1, True, True)
 
 
 def test_writers_wait_for_all_readers():

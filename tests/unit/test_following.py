@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from served import published
 from served import served as one_served
@@ -70,6 +71,22 @@ def test_the_openfeature_example_follows_the_routes_and_holds_them_while_the_ser
     ) as running:
         assert running.stdout.readline() == EXPECTED
         served.document = None  # restarted, and it knows nothing yet
+        assert running.communicate("\n")[0] == EXPECTED
+
+
+def test_the_openfeature_example_does_not_go_back_to_what_a_replica_of_before_tells(served):
+    # Cut off from the control table, and behind the same address: it still told the writers to write to the source.
+    served.document = msgspec.structs.replace(served.document, epoch=9)
+    program = f"{OFREP}\nimport sys\nsys.stdin.readline()\n" + OFREP.splitlines()[-1]
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "MOVEOUT_URL": served.url},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout.readline() == EXPECTED
+        served.document = msgspec.structs.replace(served.document, epoch=8, routes=Routes())
         assert running.communicate("\n")[0] == EXPECTED
 
 

@@ -33,9 +33,13 @@ def test_only_the_step_freeze_of_a_switch_under_way_holds_a_shard():
         assert orders(migration(Phase.SWITCHING, step), 1) is GO_ON
     assert orders(migration(Phase.REPLICATING), 1) is GO_ON
     assert orders(migration(Phase.SWITCHED), 1) is DETECT
-    assert orders(migration(Phase.SWITCHED), 2) is GO_ON  # of a generation that the service ends
+    assert orders(migration(Phase.REPLICATING), 2) is GO_ON  # of a generation that the service ends
+    for phase in (Phase.SWITCHING, Phase.SWITCHED):  # its service may hang, and nobody asks it for an acknowledgement
+        assert orders(migration(phase), 2) is WAIT
     with pytest.raises(Abandoned, match="aborted"):
         orders(migration(Phase.ABORTED), 1)
+    with pytest.raises(Abandoned, match="aborted"):
+        orders(migration(Phase.ABORTED), 2)
 
 
 class Away(MemoryControl):

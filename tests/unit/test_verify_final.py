@@ -73,4 +73,4 @@ def test_what_was_found_before_is_looked_at_again_unless_it_stands_no_more():
         key = f'{{"id":{{"S":"{state.value}"}}}}'
         control.put(f"{DIFFERENCES}{number}", Difference("stale", key, [], 5, 1.0, "export", state), 0)
     found = Records(control, KEYS).standing()
-    assert {key.partition for key in found} == {"open", "hot"}
+    assert {key.partition for key in found} == {"open", "hot", "unwatched"}

@@ -14,7 +14,21 @@ from daemon.phase import Phase
 from daemon.verify import judged, runs
 from daemon.verify.judged import Asked
 from daemon.verify.keeping import Keeping
-from daemon.verify.record import DIFFERENCES, RUN, Clean, Count, Difference, Run, RunState, State
+from daemon.verify.record import (
+    DIFFERENCES,
+    KEPT_MAX,
+    RUN,
+    Clean,
+    Count,
+    Difference,
+    Records,
+    Run,
+    RunState,
+    State,
+    counted,
+)
+from daemon.verify.rules import Kind, Named
+from sinks.change import Key, KeyAttribute, KeySchema
 from sinks.jsonl.options import JsonlOptions
 from sinks.memory import MemorySink
 
@@ -131,6 +145,44 @@ def test_a_row_that_is_written_all_the_time_is_told_and_does_not_keep_the_reader
     assert leader.turn().reason == "Differences"
 
 
+def test_a_row_that_looks_lost_and_could_not_be_watched_keeps_the_readers_waiting():
+    leader = Leader()
+    leader.turn()
+    one = Difference("missing", '{"id":{"S":"x"}}', [], 0, 1.0, "export", State.UNWATCHED)
+    leader.control.put(DIFFERENCES + "ab", one, 0)
+    leader.write(state=RunState.FINISHED, finished_at=leader.clock.time())
+    told = leader.turn()
+    assert (told.status, told.reason) == (False, "Unsettled")
+    assert "1 row(s) look lost" in told.message
+    assert leader.keeping.shown.open == 1
+
+
+def test_what_an_earlier_generation_was_found_to_be_is_not_shown_of_this_one():
+    # `moveout wait --for verified` said "reached" of rows that a resync was still to load.
+    leader = Leader()
+    leader.turn()
+    leader.write(state=RunState.FINISHED, clean=Clean(1, 5.0, 900, 300))
+    leader.turn()
+    assert leader.keeping.shown.state == "finished"
+    leader.turn(Migration(phase=Phase.BACKFILLING, generation=3, parts=2))
+    assert leader.keeping.shown is None
+
+
+def test_differences_for_which_there_was_no_room_are_told_as_well():
+    run = msgspec.structs.replace(CLEAN, clean=None, unrecorded=5)
+    assert judged.shown(run, counted({}), 0).differences["unrecorded"] == 5
+
+
+@pytest.mark.parametrize("phase", [Phase.SWITCHED, Phase.ABORTED, Phase.NEEDS_RESYNC])
+def test_nothing_is_compared_any_more_where_the_two_sides_part(phase):
+    # Behind COMMIT each row that the application writes was a difference; an aborted move began a process each turn.
+    leader = Leader()
+    leader.turn()
+    leader.turn(msgspec.structs.replace(REPLICATING, phase=phase))
+    leader.turn(msgspec.structs.replace(REPLICATING, phase=phase))
+    assert ([kept.ticks for kept in leader.made], leader.made[0].stops) == ([1], 1)
+
+
 def test_a_difference_that_a_shard_finds_later_takes_the_condition_back():
     leader = Leader()
     leader.turn()
@@ -153,6 +205,7 @@ def test_a_difference_that_a_shard_finds_later_takes_the_condition_back():
         (CLEAN, NOTHING, "Compared"),
         (msgspec.structs.replace(CLEAN, id=2, state=RunState.RUNNING), NOTHING, "Compared"),
         (CLEAN, Count({"extra": 1}, 0), "Differences"),
+        (CLEAN, Count({}, 0, 1), "Unsettled"),
         (CLEAN, Count({}, 2), "Compared"),  # written all the time: settled at the fence
         (msgspec.structs.replace(CLEAN, unrecorded=1), NOTHING, "Differences"),
         (Run(1, 0, RunState.FAILED, message="given up"), NOTHING, "Failed"),
@@ -188,8 +241,22 @@ def test_a_run_cannot_be_begun_before_all_is_loaded_or_beside_another():
 
 
 def test_what_may_be_said_is_bounded_by_what_was_read_at_the_source():
-    shown = judged.shown(CLEAN, NOTHING)
+    shown = judged.shown(CLEAN, NOTHING, 0)
     assert shown.upper_bound is None
-    seen = judged.shown(msgspec.structs.replace(CLEAN, live=300), NOTHING)
+    seen = judged.shown(msgspec.structs.replace(CLEAN, live=300), NOTHING, 0)
     assert (seen.upper_bound, seen.compared) == (0.01, 900)
     assert "at most 0.01 of the rows differ, at 95 %" in judged.condition(ASKED, CLEAN, NOTHING, 0).message
+
+
+def test_what_is_settled_makes_room_for_what_differs():
+    # 1,000 rows that had been hot once, and were equal since, left none: each new difference was only counted.
+    control = MemoryControl()
+    control.delete = control.records.pop
+    for number in range(KEPT_MAX):
+        key = f'{{"id":{{"S":"{number}"}}}}'
+        state = State.OPEN if number < 2 else State.GONE
+        control.put(f"{DIFFERENCES}{number:04}", Difference("stale", key, [], 5, 1.0, "export", state), 0)
+    records = Records(control, KeySchema(KeyAttribute("id", "S")))
+    missing = Named(Kind.MISSING, [])
+    assert records.keep(Key("new"), missing, 0, "export", 1.0, 2, State.OPEN)
+    assert counted(records.differences()).by_kind == {"missing": 1, "extra": 0, "stale": 2, "changed": 0}

@@ -7,7 +7,19 @@ from daemon.phase import Phase
 from daemon.routes import Routes
 from daemon.source.shards import Shard, Stream
 from daemon.switching import Step
-from daemon.writers import Quiet, Sight, Work, behind_clock, cancelled, leak, next_step, not_frozen, quiet, requested
+from daemon.writers import (
+    Begun,
+    Quiet,
+    Sight,
+    Work,
+    behind_clock,
+    cancelled,
+    leak,
+    next_step,
+    not_frozen,
+    quiet,
+    requested,
+)
 
 READY = Migration(phase=Phase.REPLICATING, ready_since=1.0, routes=Routes(100), epoch=7)
 BEGAN, TIMEOUT = 1000.0, 30.0
@@ -107,7 +119,7 @@ def test_behind_a_seal_the_flag_falls_only_when_the_stream_is_open_again():
 
 SHARDS = {name: Shard(name, None, closed=False) for name in "ab"}
 STREAM = Stream("arn", "NEW_IMAGE", "ENABLED", 0.0, SHARDS)
-BEGUN = {10: 100.0, 11: 102.0, 12: 104.0, 13: 106.0}
+BEGUN = {number: Begun(at, at) for number, at in ((10, 100.0), (11, 102.0), (12, 104.0), (13, 106.0))}
 
 
 def state(since=0, heartbeat=0, **more):
@@ -121,7 +133,7 @@ def test_two_rounds_a_window_apart_with_nothing_in_between_in_any_shard_prove_th
     assert not quiet(STREAM, states, 11, BEGUN, 2.0).since  # the second is not proven yet
     assert not quiet(STREAM, {**states, "b": state(0, 13)}, 13, BEGUN, 2.0).since  # a write since
     assert not quiet(STREAM, {"a": states["a"]}, 13, BEGUN, 2.0).since  # nobody reads b
-    assert not quiet(STREAM, states, 13, {9: 0.0}, 2.0).since  # begun before the fence
+    assert not quiet(STREAM, states, 13, {9: Begun(0.0, 0.0)}, 2.0).since  # begun before the fence
 
 
 def test_a_write_after_the_proof_is_seen_and_a_shard_that_has_just_opened_is_none():
