@@ -11,8 +11,8 @@ LANE = (
         "any reply of 13 bytes is a write that is done",
         "an error without words counts as stored",
         REPLIES,
-        "if head != _DONE_HEAD or opcode != RESULT or rest != _DONE_REST:",
-        "if head != _DONE_HEAD:",
+        "    return same == _DONE * count",
+        "    return same[::11] == _DONE[:1] * count",
         SEEN_BY_FRAMES,
     ),
     Mutant(
