@@ -6,7 +6,7 @@ v4 because ScyllaDB speaks it and Cassandra 3.11 to 5 take it.
 import struct
 from collections.abc import Mapping, Sequence
 
-from sinks.cassandra.layout import Mutation, Step
+from sinks.cassandra.layout import Mutation
 
 # Opcodes (2.4).
 ERROR, STARTUP, READY, AUTHENTICATE, OPTIONS, SUPPORTED = 0x00, 0x01, 0x02, 0x03, 0x05, 0x06

@@ -259,10 +259,7 @@ class LaneTransport:
         """One of them is refused: each by itself, so that only that one is."""
         self._unfinished += len(request.places) - 1
         self._route(
-            [
-                Request([place], [mutation])
-                for place, mutation in zip(request.places, request.mutations, strict=True)
-            ],
+            [Request([place], [mutation]) for place, mutation in zip(request.places, request.mutations, strict=True)],
             self._clock(),
         )
 

@@ -103,10 +103,9 @@ class Link:
             except ValueError as error:
                 self._outcome.unbindable.append((request, error))
                 continue
-            parts.append(head)
-            parts.append(body)
-            request.size_bytes = len(body)
-            size += len(body)
+            parts += (head, body)
+            request.size_bytes = sent = len(body)
+            size += sent
             request.packer = packer
             if not request.deadline:
                 request.deadline = deadline
@@ -122,9 +121,8 @@ class Link:
         held, asked = self.in_flight.keys(), self._preparing.keys()
         if held.isdisjoint(streams) and asked.isdisjoint(streams):
             return streams
-        held = held | asked
         every = chain(range(begin, frames.STREAMS), range(begin))
-        return list(islice((stream for stream in every if stream not in held), count))
+        return list(islice((stream for stream in every if stream not in held and stream not in asked), count))
 
     def receive(self) -> None:
         """Take in what the node has answered. Raises OSError, ConnectionException, Malformed."""
