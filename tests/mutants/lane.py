@@ -66,6 +66,14 @@ LANE = (
         SEEN_BY_PROPERTY,
     ),
     Mutant(
+        "a sort key's text that stands twice is taken for the key's",
+        "another attribute is lost",
+        KEY_TEXTS,
+        "or json.find(other_quoted, n) >= 0",
+        "or False",
+        SEEN_BY_PROPERTY,
+    ),
+    Mutant(
         "escapes are not thought of",
         "another attribute is lost",
         KEY_TEXTS,

@@ -72,7 +72,7 @@ def test_in_dynamodbs_spelling_every_byte_of_the_others_stays(text, other, rest,
 
 
 # The key itself is spelled otherwise, and a nested attribute looks as the key should: that one must stay.
-LOOK_ALIKE = '"m":{"M":{"id":{"S":"a"}}}'
+LOOK_ALIKE = '"m":{"M":{"x":{"N":"1"},"id":{"S":"a"},"order":{"S":"b"}}}'
 
 
 OTHER_SPELLINGS = (
@@ -92,8 +92,14 @@ OTHER_SPELLINGS = (
 def test_a_nested_look_alike_of_a_key_in_another_spelling_stays(key):
     for text in (f"{{{key},{LOOK_ALIKE}}}", f"{{{LOOK_ALIKE},{key}}}"):
         assert json.loads(remover_of_one("id")(text.encode(), b"a")) == json.loads(f"{{{LOOK_ALIKE}}}")
-        both = text[:-1] + ',"order":{"S":"b"}}'
+        both = text[:-1] + ',"order" :{"S":"b"}}'
         assert json.loads(remover_of_two("id", "order")(both.encode(), b"a", b"b")) == json.loads(f"{{{LOOK_ALIKE}}}")
+
+
+@pytest.mark.parametrize("key", OTHER_SPELLINGS)
+def test_a_nested_look_alike_of_a_sort_key_stays_beside_a_plain_partition_key(key):
+    item = f'{{"p":{{"S":"z"}},{LOOK_ALIKE},{key}}}'.encode()
+    assert json.loads(remover_of_two("p", "id")(item, b"z", b"a")) == json.loads(f"{{{LOOK_ALIKE}}}")
 
 
 def test_an_item_that_is_all_key_is_empty_then():
