@@ -3,20 +3,23 @@
 A layout knows neither connections nor drivers; a transport (transport.py) knows nothing of items.
 """
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from sinks.attributes import Value, encode_value, without
 from sinks.cassandra import schema
-from sinks.cassandra.cells import LENGTHS, SHORT_BYTES, Cell, bigint, count_of, length_of, packed, unpacked
+from sinks.cassandra.cells import Cell, bigint, count_of, length_of, packed, unpacked
 from sinks.cassandra.key_columns import KeyColumns
 from sinks.cassandra.options import CassandraOptions
 from sinks.change import Change, Item, Key, KeySchema
+from sinks.key_texts import remover_of_one, remover_of_two
 from sinks.sink import Stored
 
-_LONG = LENGTHS[8]
+# `version` and the timestamp, which are the same number: two values of the wire, each with its length.
+_versions = struct.Struct(">iqiq").pack
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -85,7 +88,7 @@ class DocumentLayout:
     INSERT, DELETE = 0, 1
 
     def __init__(self, options: CassandraOptions, keys: KeySchema) -> None:
-        self._keys, self._names = keys, keys.names
+        self._keys = keys
         self.keys = KeyColumns(options, keys)
         self.columns: Mapping[str, str] = schema.value_columns(options)
         self.statements: Sequence[str] = (
@@ -95,28 +98,41 @@ class DocumentLayout:
         self._count = count_of(len(self.keys.names) + 3)
         self._partition = self.keys.encoders[0]
         self._sort = self.keys.encoders[1] if keys.sort else None
+        self._attrs = _remover(keys, self.keys)
         self.select = schema.select_statement(options, keys)
 
     def mutation(self, change: Change) -> Mutation:
         """One INSERT, or one DELETE, at the change's version."""
-        partition = self._partition(change.key.partition)
-        key = (partition,) if self._sort is None else (partition, self._sort(change.key.sort))
-        version = bigint(change.version)
-        if change.item is None:
-            return Mutation(partition, (step(self.DELETE, (version, *key)),))
-        attrs = without(change.item.json, self._names)
+        key, item = change.key, change.item
+        partition = self._partition(key.partition)
+        if item is None:
+            return Mutation(partition, (step(self.DELETE, (bigint(change.version), *self.keys.cells(key))),))
         # cells.packed by hand: this runs for every row of a backfill.
-        parts = [self._count]
-        for cell in key:
-            length = len(cell)
-            parts += (LENGTHS[length] if length < SHORT_BYTES else length_of(length), cell)
-        parts += (length_of(len(attrs)), attrs, _LONG, version, _LONG, version)
-        return Mutation(partition, (Step(self.INSERT, b"".join(parts)),))
+        count, of = self._count, length_of
+        tail = _versions(8, change.version, 8, change.version)
+        if self._sort is None:
+            attrs = self._attrs(item.json, partition)
+            values = b"".join((count, of(len(partition)), partition, of(len(attrs)), attrs, tail))
+        else:
+            sort = self._sort(key.sort)
+            attrs = self._attrs(item.json, partition, sort)
+            values = b"".join((count, of(len(partition)), partition, of(len(sort)), sort, of(len(attrs)), attrs, tail))
+        return Mutation(partition, (Step(self.INSERT, values),))
 
     def stored(self, key: Key, row: Sequence[Any]) -> Stored:
         """`row` is attrs and version."""
         attrs, version = row
         return Stored(version, Item(joined(key_attributes(self._keys, key), attrs)))
+
+
+def _remover(keys: KeySchema, columns: KeyColumns) -> Callable[..., bytes]:
+    """A function of an item and the cells of its key: all its other attributes."""
+    names = keys.names
+    if {part.type for part in (keys.partition, keys.sort) if part} != {"S"} or {*columns.types} != {"text"}:
+        return lambda json, *_: without(json, names)
+    if keys.sort is None:
+        return remover_of_one(keys.partition.name)
+    return remover_of_two(keys.partition.name, keys.sort.name)
 
 
 def key_attributes(keys: KeySchema, key: Key) -> list[tuple[str, Value]]:

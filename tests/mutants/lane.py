@@ -3,6 +3,8 @@
 from mutants.mutant import Mutant
 
 FRAMES, LANE_FILE = "sinks/cassandra/lane/frames.py", "sinks/cassandra/lane/lane.py"
+LINK = "sinks/cassandra/lane/link.py"
+KEY_TEXTS, SEEN_BY_PROPERTY = "sinks/key_texts.py", "tests/property/test_key_texts.py"
 REPLIES, BATCHES = "sinks/cassandra/lane/replies.py", "sinks/cassandra/batches.py"
 SEEN_BY_FAKE, SEEN_BY_FRAMES = "tests/unit/test_cql_lane.py", "tests/unit/test_cql_frames.py"
 
@@ -11,8 +13,8 @@ LANE = (
         "any reply of 13 bytes is a write that is done",
         "an error without words counts as stored",
         REPLIES,
-        "if head != _DONE_HEAD or opcode != RESULT or rest != _DONE_REST:",
-        "if head != _DONE_HEAD:",
+        "    return same == _DONE * count",
+        "    return same[::11] == _DONE[:1] * count",
         SEEN_BY_FRAMES,
     ),
     Mutant(
@@ -46,5 +48,45 @@ LANE = (
         "            known[0].append(place)\n",
         "",
         SEEN_BY_FRAMES,
+    ),
+    Mutant(
+        "a stream is given out while its request waits for an answer",
+        "a row is forgotten",
+        LINK,
+        "if held.isdisjoint(streams) and asked.isdisjoint(streams):",
+        "if asked.isdisjoint(streams):",
+        "tests/unit/test_cql_link.py",
+    ),
+    Mutant(
+        "a text that stands twice is taken for the key's",
+        "another attribute is lost",
+        KEY_TEXTS,
+        "or json.find(quoted, end) >= 0",
+        "or False",
+        SEEN_BY_PROPERTY,
+    ),
+    Mutant(
+        "a sort key's text that stands twice is taken for the key's",
+        "another attribute is lost",
+        KEY_TEXTS,
+        "or json.find(other_quoted, n) >= 0",
+        "or False",
+        SEEN_BY_PROPERTY,
+    ),
+    Mutant(
+        "escapes are not thought of",
+        "another attribute is lost",
+        KEY_TEXTS,
+        '_CLOSE = b"\\\\,{}"',
+        '_CLOSE = b"\\0,{}"',
+        SEEN_BY_PROPERTY,
+    ),
+    Mutant(
+        "white space before a key is taken for a comma",
+        "what is stored is no JSON",
+        KEY_TEXTS,
+        "or not (json[begin - 1] == _COMMA or begin == 1)",
+        "or False",
+        SEEN_BY_PROPERTY,
     ),
 )

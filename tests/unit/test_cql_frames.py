@@ -17,8 +17,10 @@ from sinks.cassandra.window import Window, pause_seconds
 
 
 def read(*pieces):
+    """The streams of writes that are done, then the other replies."""
     reader = Reader()
-    return [found for piece in pieces for found in reader.replies(piece)]
+    found = [reader.taken(piece) for piece in pieces]
+    return [stream for done, _ in found for stream in done] + [reply for _, others in found for reply in others]
 
 
 ANSWERS = (
@@ -28,7 +30,7 @@ ANSWERS = (
 
 def expected():
     refused = struct.pack(">i", 0x2200) + string("too large")
-    return [1, 2, 3, Reply(4, ERROR, refused), 5, Reply(6, RESULT, struct.pack(">i", 2))]
+    return [1, 2, 3, 5, Reply(4, ERROR, refused), Reply(6, RESULT, struct.pack(">i", 2))]
 
 
 def test_replies_are_the_same_wherever_they_are_cut():

@@ -14,6 +14,7 @@ RESULT, PREPARE, EXECUTE, BATCH, AUTH_RESPONSE, AUTH_SUCCESS = 0x08, 0x09, 0x0A,
 # Kinds of a RESULT (4.2.5).
 VOID, PREPARED = 1, 4
 REQUEST, REPLY = 0x04, 0x84
+_PLAIN = REQUEST << 8  # the version, and no flags
 TRACED, WITH_PAYLOAD, WITH_WARNINGS = 0x02, 0x04, 0x08
 HEAD_BYTES = 9
 STREAMS = 32768
@@ -67,14 +68,14 @@ class Packer:
         self._tail = asked + b"\0"
 
     def request(self, mutations: Sequence[Mutation], stream: int) -> tuple[bytes, bytes]:
-        """An EXECUTE of a lone step, else an UNLOGGED BATCH of all of them (4.1.6, 4.1.7), in two pieces.
+        """An EXECUTE of a lone step, else an UNLOGGED BATCH of all of them (4.1.6, 4.1.7): a head, and what it is of.
 
         Raises ValueError.
         """
         steps = mutations[0].steps
         if len(steps) == 1 and len(mutations) == 1:
             known, values = self._one[steps[0].statement], steps[0].values
-            return known.pack(REQUEST, 0, stream, EXECUTE, known.size + len(values), known.prefix), values
+            return known.pack(_PLAIN, stream, EXECUTE, known.size + len(values), known.prefix), values
         body = self._batch(mutations)
         return _head(REQUEST, 0, stream, BATCH, len(body)), body
 
@@ -96,7 +97,7 @@ class _Execute:
 
     def __init__(self, prefix: bytes) -> None:
         self.prefix, self.size = prefix, len(prefix)
-        self.pack = struct.Struct(f">BBHBI{len(prefix)}s").pack
+        self.pack = struct.Struct(f">HHBI{len(prefix)}s").pack
 
 
 def without_extras(flags: int, body: bytes) -> bytes:

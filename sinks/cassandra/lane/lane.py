@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cassandra import OperationTimedOut
 
-from sinks.cassandra.batches import apart, size_bytes, together
+from sinks.cassandra.batches import apart, together
 from sinks.cassandra.driver import ConnectionException, NoHostAvailable
 from sinks.cassandra.errors import as_sink_error
 from sinks.cassandra.lane import refusals
@@ -44,8 +44,8 @@ DEFAULT_LIMITS = Limits()
 
 def _requests(mutations: Sequence[Mutation]) -> list[Request]:
     if apart(mutations):
-        return [Request((place,), (one,), size_bytes(one)) for place, one in enumerate(mutations)]
-    return [Request(places, [mutations[place] for place in places], size_of) for places, size_of in together(mutations)]
+        return list(map(Request, zip(range(len(mutations))), zip(mutations)))  # a tuple of one of each
+    return [Request(places, [mutations[place] for place in places]) for places, _ in together(mutations)]
 
 
 class _Delayed(NamedTuple):
@@ -259,10 +259,7 @@ class LaneTransport:
         """One of them is refused: each by itself, so that only that one is."""
         self._unfinished += len(request.places) - 1
         self._route(
-            [
-                Request([place], [mutation], request.size_bytes // len(request.places))
-                for place, mutation in zip(request.places, request.mutations, strict=True)
-            ],
+            [Request([place], [mutation]) for place, mutation in zip(request.places, request.mutations, strict=True)],
             self._clock(),
         )
 

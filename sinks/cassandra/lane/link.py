@@ -3,6 +3,7 @@
 import ssl
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain, islice
 
 import msgspec
 
@@ -25,7 +26,7 @@ class Request(msgspec.Struct, gc=False):
 
     places: Sequence[int]
     mutations: Sequence[Mutation]
-    size_bytes: int
+    size_bytes: int = 0  # as it was sent
     deadline: float = 0.0  # 0: never sent
     attempts: int = 0
     packer: Packer | None = None  # with whose ids it was sent
@@ -87,35 +88,41 @@ class Link:
             self._out = self._out[sent:]
 
     def _pack(self, now: float) -> None:
-        in_flight, waiting, pack = self.in_flight, self.waiting, self._packer.request
+        # This runs for every row of a backfill: no call and no look-up in it that could stand before it.
+        in_flight, take, packer = self.in_flight, self.waiting.popleft, self._packer
+        pack, deadline = packer.request, now + self._access.timeout_seconds
+        rows = min(SEND_ROWS, len(self.waiting), max(1, self.window.allowed - len(in_flight)))
+        size, most = 0, min(SEND_BYTES, self._bytes_max * self.window.share - self._bytes)
         parts: list[bytes] = []
-        packer, deadline = self._packer, now + self._access.timeout_seconds
-        size, rows, most = 0, 0, min(SEND_ROWS, max(1, self.window.allowed - len(in_flight)))
-        bytes_max = self._bytes_max * self.window.share
-        while waiting and rows < most and size < SEND_BYTES:
-            if self._bytes + size >= bytes_max and in_flight:
+        for stream in self._free_streams(rows):
+            if size >= most and in_flight:
                 break
-            request, stream = waiting.popleft(), self._free_stream()
+            request = take()
             try:
-                parts += pack(request.mutations, stream)
+                head, body = pack(request.mutations, stream)
             except ValueError as error:
                 self._outcome.unbindable.append((request, error))
                 continue
+            parts += (head, body)
+            request.size_bytes = sent = len(body)
+            size += sent
+            request.packer = packer
             if not request.deadline:
                 request.deadline = deadline
-            request.packer = packer
             in_flight[stream] = request
-            size += request.size_bytes
-            rows += 1
         self._bytes += size
         self._out = b"".join(parts)
 
-    def _free_stream(self) -> int:
-        stream = (self._stream + 1) % frames.STREAMS
-        while stream in self.in_flight or stream in self._preparing:
-            stream = (stream + 1) % frames.STREAMS
-        self._stream = stream
-        return stream
+    def _free_streams(self, count: int) -> Sequence[int]:
+        """One after another, all around: an answer that comes where none is due is noticed, not taken for another's."""
+        begin = self._stream if self._stream + count <= frames.STREAMS else 0
+        streams = range(begin, begin + count)
+        self._stream = begin + count
+        held, asked = self.in_flight.keys(), self._preparing.keys()
+        if held.isdisjoint(streams) and asked.isdisjoint(streams):
+            return streams
+        every = chain(range(begin, frames.STREAMS), range(begin))
+        return list(islice((stream for stream in every if stream not in held and stream not in asked), count))
 
     def receive(self) -> None:
         """Take in what the node has answered. Raises OSError, ConnectionException, Malformed."""
@@ -132,19 +139,25 @@ class Link:
                 return
 
     def _take(self, piece: bytes) -> None:
-        in_flight, outcome, done = self.in_flight, self._outcome, 0
+        streams, others = self._reader.taken(piece)
+        before = len(self.in_flight)
         try:
-            for reply in self._reader.replies(piece):
-                if isinstance(reply, Reply):
-                    self._answered(reply)
-                    continue
-                self._bytes -= in_flight.pop(reply).size_bytes
-                done += 1
+            done = [*map(self.in_flight.pop, streams)]
         except KeyError as error:
-            raise Malformed(f"{self.node.address} answered stream {error}, where nothing was asked") from error
-        finally:
-            outcome.done += done
-            self.window.answered(done)
+            raise self._unasked(error) from error
+        finally:  # those before it are done all the same
+            count = before - len(self.in_flight)
+            self._outcome.done += count
+            self.window.answered(count)
+        self._bytes -= sum([request.size_bytes for request in done])
+        for reply in others:
+            try:
+                self._answered(reply)
+            except KeyError as error:
+                raise self._unasked(error) from error
+
+    def _unasked(self, stream: KeyError) -> Malformed:
+        return Malformed(f"{self.node.address} answered stream {stream}, where nothing was asked")
 
     def _answered(self, reply: Reply) -> None:
         place = self._preparing.pop(reply.stream, None)
@@ -170,8 +183,9 @@ class Link:
         """
         if not self._preparing and request.packer is self._packer:
             self._prepared_by = now + self._access.timeout_seconds
-            for place, statement in enumerate(self._access.statements):
-                stream = self._free_stream()
+            statements = self._access.statements
+            for place, stream in enumerate(self._free_streams(len(statements))):
+                statement = statements[place]
                 self._preparing[stream] = place
                 self._out += frames.prepare(statement, stream)
 

@@ -1,16 +1,17 @@
 """Replies out of a stream of bytes, however it is cut into pieces."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from sinks.cassandra.lane.frames import HEAD_BYTES, REPLY, RESULT, VOID, Malformed, kind_of, without_extras
 
 BODY_BYTES_MAX = 256 * 1024 * 1024  # section 2.5
-DONE_BYTES = 13
-# What nearly every reply to a write is: no flags, RESULT, four bytes of body, kind VOID.
-_dones = struct.Struct(">HHBQ").iter_unpack
-_DONE_HEAD, _DONE_REST = REPLY << 8, (4 << 32) | VOID
+# What nearly every reply to a write is, but for its stream: no flags, RESULT, four bytes of body, kind VOID.
+_DONE = struct.pack(">BBBII", REPLY, 0, RESULT, 4, VOID)
+DONE_BYTES = len(_DONE) + 2
+_streams = struct.Struct(">2xH9x").iter_unpack
 _head = struct.Struct(">BBHBI").unpack_from
 
 
@@ -23,25 +24,23 @@ class Reply(NamedTuple):
 
 
 class Reader:
-    """Takes what a socket gave, yields what is whole, keeps the rest."""
+    """Takes what a socket gave, tells what is whole, keeps the rest."""
 
     def __init__(self) -> None:
         self._rest = b""
 
-    def replies(self, piece: bytes) -> Iterator[int | Reply]:
-        """The bare stream number of each write that is done, and a Reply for all else. Raises Malformed."""
+    def taken(self, piece: bytes) -> tuple[Sequence[int], Sequence[Reply]]:
+        """The stream numbers of the writes that are done, and all other replies. Raises Malformed."""
         data = self._rest + piece if self._rest else piece
-        at, self._rest = 0, b""
-        whole = len(data) - len(data) % DONE_BYTES
-        # While they are all of that kind, one begins every 13 bytes: the first other one ends that.
-        for head, stream, opcode, rest in _dones(memoryview(data)[:whole]):
-            if head != _DONE_HEAD or opcode != RESULT or rest != _DONE_REST:
-                break
-            at += DONE_BYTES
-            yield stream
-        yield from self._walked(data, at)
+        count = len(data) // DONE_BYTES
+        end = count * DONE_BYTES
+        if _all_done(data[:end], count):
+            return self._walked(data, end, list(chain.from_iterable(_streams(data[:end]))))
+        return self._walked(data, 0, [])
 
-    def _walked(self, data: bytes, at: int) -> Iterator[int | Reply]:
+    def _walked(self, data: bytes, at: int, done: list[int]) -> tuple[Sequence[int], Sequence[Reply]]:
+        """One by one, from there."""
+        others = []
         while len(data) - at >= HEAD_BYTES:
             version, flags, stream, opcode, length = _head(data, at)
             if version != REPLY or length > BODY_BYTES_MAX:
@@ -50,7 +49,18 @@ class Reader:
             if len(data) < end:
                 break
             body = without_extras(flags, data[at + HEAD_BYTES : end])
-            done = opcode == RESULT and kind_of(body) == VOID
             at = end
-            yield stream if done else Reply(stream, opcode, body)
+            if opcode == RESULT and kind_of(body) == VOID:
+                done.append(stream)
+            else:
+                others.append(Reply(stream, opcode, body))
         self._rest = data[at:]
+        return done, others
+
+
+def _all_done(data: bytes, count: int) -> bool:
+    """True for so many writes that are done: what is left without their streams is the same for each."""
+    same = bytearray(data)
+    del same[2::DONE_BYTES]
+    del same[2 :: DONE_BYTES - 1]
+    return same == _DONE * count
