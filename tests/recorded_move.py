@@ -1,0 +1,256 @@
+"""One short move with every command, behind proxies that note which command called what (recording.py)."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+
+import boto3
+from recording import Recorded, recording
+
+from daemon.demo import dataset, processes, source_table
+from daemon.demo.servers.dynamodb_local import DynamoDbLocal
+from daemon.demo.servers.export_api import ExportServer
+from daemon.demo.servers.process import free_port
+from daemon.demo.servers.s3 import S3Server
+from daemon.demo.wire import Wire
+
+REGION, ITEMS = "us-east-1", 300
+SOURCE, TARGET, CONTROL, SIGNAL = "orders", "orders-moved", "moveout-control", "settings"
+EXPORTS, LETTERS, LINES = "exports", "letters", "lines"
+STEP_SECONDS_MAX = 150
+POISON = {"customer": {"S": "poison"}, "order": {"S": "1"}}
+WAIVED = {"customer": {"S": "poison"}, "order": {"S": "2"}}
+
+CONFIGURATION = """\
+migration: {name}
+source: {{table: {source}, region: us-east-1, endpoint_url: {dynamodb}}}
+control: {{table: moveout-control, region: us-east-1, endpoint_url: {dynamodb}}}
+backfill:
+  {how}
+  s3_endpoint_url: {s3}
+  workers: {workers}
+  clock_margin_seconds: 1
+tail: {{heartbeat_seconds: 0.5, failover_seconds: 5, shard_audit_seconds: 5, proof: {proof}}}
+target: {{kind: dynamodb, table: {target}, region: us-east-1, endpoint_url: {dynamodb}, create_table: {create}}}
+dead_letters: {{to: "s3://letters/{name}"}}
+server: {{listen: "127.0.0.1:{port}"}}
+ready: {{max_lag_seconds: 5, stable_for_seconds: 1, allow_unproven: {unproven}}}
+signal: {{dynamodb_item: {{table: settings, key: {{name: {name}}}}}}}
+cutover: {{window_seconds: 2}}
+"""
+
+
+class Move:
+    """A migration: its configuration, its commands, its service."""
+
+    def __init__(self, stage, name, **options):
+        self._folder, self._port = stage.folder, free_port()
+        self._config = stage.folder / f"{name}.yaml"
+        places = {"dynamodb": stage.dynamodb_url, "s3": stage.s3_url, "name": name, "port": self._port}
+        self._config.write_text(CONFIGURATION.format(**places, **options))
+        self._service = None
+
+    def did(self, *words, codes=(0,)):
+        """Run a command to its end; what it printed. Its access key is its name: see recording.py."""
+        done = subprocess.run(
+            self._command(*words),
+            capture_output=True,
+            text=True,
+            timeout=STEP_SECONDS_MAX,
+            env=self._as(words),
+            check=False,
+        )
+        assert done.returncode in codes, (words, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
+        return done.stdout
+
+    def begins(self):
+        with (self._folder / "service.log").open("ab") as log:
+            self._service = subprocess.Popen(
+                self._command("run"), stdout=log, stderr=log, env=self._as(["run"]), start_new_session=True
+            )
+
+    def ends(self):
+        if self._service is not None:
+            processes.stop(self._service, 40)
+            self._service = None
+
+    def until(self, holds):
+        end = time.monotonic() + STEP_SECONDS_MAX
+        while (found := self._document()) is None or not holds(found):
+            assert self._service.poll() is None, (self._folder / "service.log").read_text()[-3000:]
+            assert time.monotonic() < end, json.dumps(found)
+            time.sleep(0.2)
+        return found
+
+    def _document(self):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/v1/migration", timeout=5) as answer:
+                found = json.load(answer)
+        except (urllib.error.URLError, OSError, ValueError):
+            return None
+        return found if "backfill" in found else None
+
+    def _command(self, *words):
+        return [sys.executable, "-m", "daemon.cli", *words, "--config", str(self._config)]
+
+    def _as(self, words):
+        return {**os.environ, "AWS_ACCESS_KEY_ID": verb_key(words)}
+
+
+def verb_key(words):
+    """The verb as an access key id may spell it: `schema --apply` -> `schemaXapply`."""
+    verb = "backfill --sink" if "--sink" in words else words[0]
+    verb = "schema --apply" if "--apply" in words else verb
+    verb = f"{words[0]} {words[1]}" if words[0] in ("cutover", "dead-letter", "verify") else verb
+    return verb.replace(" --", "X").replace(" ", "Y").replace("-", "Z")
+
+
+def verb_of(key):
+    """The verb back. None: not a command of ours."""
+    return key.replace("X", " --").replace("Y", " ").replace("Z", "-")
+
+
+class Stage:
+    """The stand-ins, each behind a proxy."""
+
+    def __init__(self, folder):
+        self.folder, self.recorded = folder, Recorded()
+        self._stack = ExitStack()
+
+    def __enter__(self):
+        with self._stack as stack:
+            folders = {name: self.folder / name for name in ("dynamodb", "s3", "export-api")}
+            for made in folders.values():
+                made.mkdir()
+            local = stack.enter_context(DynamoDbLocal(folders["dynamodb"]))
+            s3 = stack.enter_context(S3Server(folders["s3"]))
+            exports = ExportServer(folders["export-api"], local.endpoint_url, s3.endpoint_url, 1.0).start()
+            stack.callback(exports.stop)
+            self.client = boto3.client("dynamodb", region_name=REGION, endpoint_url=exports.endpoint_url)
+            self.dynamodb_url = stack.enter_context(recording(self.recorded, exports.endpoint_url))
+            self.s3_url = stack.enter_context(recording(self.recorded, s3.endpoint_url))
+            self._provision(local.endpoint_url, s3.endpoint_url)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def _provision(self, dynamodb_url, s3_url):
+        """What a user makes beforehand."""
+        source_table.create(self.client, SOURCE)
+        wire = Wire(dynamodb_url)
+        source_table.load(wire, SOURCE, dataset.items(1, ITEMS))
+        wire.close()
+        source_table.enable_stream(self.client, SOURCE)
+        source_table.enable_recovery(self.client, SOURCE)
+        self.client.update_time_to_live(
+            TableName=SOURCE, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+        )
+        self.client.create_table(
+            TableName=SIGNAL,
+            AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        s3 = boto3.client("s3", endpoint_url=s3_url, region_name=REGION)
+        for name in (EXPORTS, LETTERS, LINES):
+            s3.create_bucket(Bucket=name)
+
+    def put(self, key, **attributes):
+        """As the application does."""
+        self.client.put_item(TableName=SOURCE, Item={**key, **attributes})
+
+
+def play(folder):
+    """Both moves; what was recorded, and seconds by step."""
+    with Stage(folder) as stage:
+        _to_the_end(stage)
+        _given_up(stage)
+        return stage.recorded.calls()
+
+
+def _to_the_end(stage):
+    how = "export: {bucket: exports, prefix: demo, poll_seconds: 1}"
+    move = Move(
+        stage,
+        "first",
+        source=SOURCE,
+        target=TARGET,
+        how=how,
+        workers=0,
+        proof="heartbeat",
+        unproven="false",
+        create="false",
+    )
+    move.did("schema", codes=(3,))
+    move.did("schema", "--apply")
+    move.did("check")
+    try:
+        move.begins()
+        move.until(lambda told: told["backfill"]["parts_total"])
+        move.did("export")
+        move.did("check", "--partitions", codes=(0, 3))
+        move.did("backfill", "--index", "0", "--of", "1")
+        _while_it_runs(stage, move)
+        move.did("wait", "--for", "ready-readers", "--timeout", "120")
+        move.did("cutover", "readers", "--percent", "100")
+        move.did("cutover", "writers", "--no-reverse", "--timeout", "60", codes=(0, 4))
+        move.did("cutover", "cancel", codes=(0, 3))
+        move.until(lambda told: told["phase"] == "switched")
+    finally:
+        move.ends()
+    move.did("complete", "--force", "a test has no half a minute")
+
+
+def _while_it_runs(stage, move):
+    move.until(lambda told: told["ready"]["readers"])
+    move.did("status", "--parts")
+    move.did("set", "backfill.rate=1000")
+    move.did("pause", "backfill")
+    move.did("resume")
+    for key in (POISON, WAIVED):
+        stage.put(key, **{"moveout:version": {"N": "1"}})
+    move.until(lambda told: told["dead_letters"]["open"] == len((POISON, WAIVED)))
+    letters = [json.loads(line)["id"] for line in move.did("dead-letter", "list", "--output", "json").splitlines()]
+    move.did("dead-letter", "show", letters[0])
+    move.did("dead-letter", "retry", letters[0], codes=(3,))
+    move.did("dead-letter", "waive", *letters, "--reason", "a test")
+    stage.client.delete_item(TableName=SOURCE, Key=POISON)
+    damaged = dataset.item(1, 200)
+    key = {name: damaged[name] for name in ("customer", "order")}
+    stage.client.delete_item(TableName=TARGET, Key=key)
+    move.did("verify", "start", codes=(0, 3))
+    move.until(lambda told: told["verification"] and any(told["verification"]["differences"].values()))
+    move.did("verify", "show", codes=(0, 3))
+    move.did("verify", "report", codes=(0, 3))
+    move.did("repair", "--all", codes=(0, 3))
+    move.did("verify", "stop", codes=(0, 3))
+    move.did("verify", "start", codes=(0, 3))
+    move.did("resync", codes=(0, 1, 3))
+
+
+def _given_up(stage):
+    move = Move(
+        stage,
+        "second",
+        source=SOURCE,
+        target="orders-again",
+        how="from: scan",
+        workers=1,
+        proof="quiet",
+        unproven="true",
+        create="true",
+    )
+    move.did("backfill", "--sink", f"jsonl:s3://{LINES}/dry", codes=(0, 1, 2, 3))
+    try:
+        move.begins()
+        move.until(lambda told: told["phase"] == "replicating")
+        move.did("abort", "--drop-target", "--name", "orders-again", "--yes")
+    finally:
+        move.ends()
