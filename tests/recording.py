@@ -16,6 +16,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 NO_ID = "(not signed)"
+NAMED = ("TableName", "TableArn", "StreamArn", "ResourceArn", "ExportArn")
+OF_TRANSACTIONS = {
+    "Put": "PutItem",
+    "Delete": "DeleteItem",
+    "Update": "UpdateItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
 
 
 class Call(NamedTuple):
@@ -28,39 +35,47 @@ class Call(NamedTuple):
 
 
 class Recorded:
-    """What was called, each distinct call once. Safe to use from several threads."""
+    """What was called. Safe to use from several threads.
 
-    def __init__(self):
+    Each distinct call once with its first request; with all of them where `whole(call)` is true.
+    """
+
+    def __init__(self, whole=lambda _: False):
         self._lock = threading.Lock()
         self._calls = {}
+        self._whole = whole
 
     def note(self, call, request):
         with self._lock:
-            self._calls.setdefault(call, request)
+            known = self._calls.setdefault(call, [])
+            if not known or self._whole(call):
+                known.append(request)
 
     def calls(self):
-        """Call -> the first request of its kind."""
+        """Call -> its requests."""
         with self._lock:
-            return dict(self._calls)
+            return {call: list(requests) for call, requests in self._calls.items()}
 
 
 def of_dynamodb(who, target, body):
-    """`target`: the header X-Amz-Target."""
+    """Calls with their requests; `target`: the header X-Amz-Target.
+
+    A transaction is the calls that it is made of: by these it is allowed (developer guide, "IAM and transactions").
+    """
     service, _, operation = target.partition(".")
     request = json.loads(body or b"{}")
     kind = "dynamodbstreams" if service.startswith("DynamoDBStreams") else "dynamodb"
-    return Call(who, kind, operation, frozenset(_named(operation, request))), request
+    if operation == "TransactWriteItems":
+        inner = [(OF_TRANSACTIONS[name], told) for action in request["TransactItems"] for name, told in action.items()]
+        return [(Call(who, kind, name, frozenset([told["TableName"]])), told) for name, told in inner]
+    return [(Call(who, kind, operation, frozenset(_named(operation, request))), request)]
 
 
 def _named(operation, request):
-    named = [
-        request[name] for name in ("TableName", "TableArn", "StreamArn", "ResourceArn", "ExportArn") if name in request
-    ]
     if operation.startswith("Batch"):
-        named += request["RequestItems"]
-    if operation == "TransactWriteItems":
-        named += [inner["TableName"] for action in request["TransactItems"] for inner in action.values()]
-    return named
+        return list(request["RequestItems"])
+    named = [request[name] for name in NAMED if name in request]
+    return [f"{named[0]}/index/{request['IndexName']}"] if "IndexName" in request else named
 
 
 def of_s3(who, method, path):
@@ -72,7 +87,7 @@ def of_s3(who, method, path):
         operation = "ListObjectsV2" if "list-type" in query else f"{method.title()}Bucket"
     else:
         operation = f"{method.title()}Object"
-    return Call(who, "s3", operation, frozenset([f"{bucket}/{key}" if key else bucket])), {}
+    return [(Call(who, "s3", operation, frozenset([f"{bucket}/{key}" if key else bucket])), {})]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -93,8 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         found = CREDENTIAL.search(self.headers.get("Authorization", ""))
         who, target = found[1] if found else NO_ID, self.headers.get("X-Amz-Target")
-        call, request = of_dynamodb(who, target, body) if target else of_s3(who, self.command, self.path)
-        self.recorded.note(call, request)
+        for call, request in of_dynamodb(who, target, body) if target else of_s3(who, self.command, self.path):
+            self.recorded.note(call, request)
         self._hand_on(body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _any  # noqa: N815  the base class's names

@@ -1,4 +1,4 @@
-"""The files in deploy/iam: made of the table, with an example's names. `python -m daemon.rights --write` renews them."""
+"""The files in deploy/iam, with an example's names. `python -m daemon.rights --write` makes them of the table."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -88,26 +88,27 @@ def _text(made: Any) -> str:
 README = """\
 # What moveout may do on AWS
 
-Made by `python -m daemon.rights --write` of [daemon/rights/table.py](../../daemon/rights/table.py): change that. The run
+Made by `python -m daemon.rights --write` of [its table](../../daemon/rights/table.py): change that, not these. The run
 book says [how to use it](../README.md#which-rights-does-it-need-per-account).
 
+| role | side | may | on | option |
+|---|---|---|---|---|
 {rows}
-
 An empty option: always. The options:
 
-{options}
-"""
+| option | is used by |
+|---|---|
+{options}"""
 
 
 def readme() -> str:
     """Every statement of every role, and what asks for the options."""
-    rows = ["| role | side | may | on | option |", "|---|---|---|---|---|"]
-    for role in ROLES:
-        for one in policies.statements(role):
-            rows.append(f"| {role} | {one.side} | {_actions(one)} | {_where(one)} | {one.option} |")
-    options = ["| option | is used by |", "|---|---|"]
-    options += [f"| {name} | {told} |" for name, told in OPTIONS.items()]
-    return README.format(rows="\n".join(rows), options="\n".join(options))
+    rows = "".join(_row(role, one) for role in ROLES for one in policies.statements(role))
+    return README.format(rows=rows, options="".join(f"| {name} | {told} |\n" for name, told in OPTIONS.items()))
+
+
+def _row(role: str, one: policies.Statement) -> str:
+    return f"| {role} | {one.side} | {_actions(one)} | {_where(one)} | {one.option} |\n"
 
 
 def _actions(one: policies.Statement) -> str:
