@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import boto3
 from recording import Recorded, recording
@@ -23,7 +23,10 @@ REGION, ITEMS = "us-east-1", 300
 SOURCE, TARGET, CONTROL, SIGNAL = "orders", "orders-moved", "moveout-control", "settings"
 EXPORTS, LETTERS, LINES = "exports", "letters", "lines"
 STEP_SECONDS_MAX = 150
+# The name that the target hides versions under: an item that has it itself cannot be stored.
+TAKEN = {"moveout:version": {"N": "1"}}
 POISON = {"customer": {"S": "poison"}, "order": {"S": "1"}}
+EARLY = {"customer": {"S": "poison"}, "order": {"S": "0"}}
 WAIVED = {"customer": {"S": "poison"}, "order": {"S": "2"}}
 
 SPELLED = {ord(" "): "X", ord("-"): "Y"}
@@ -46,6 +49,16 @@ ready: {{max_lag_seconds: 5, stable_for_seconds: 1, allow_unproven: {unproven}}}
 signal: {{dynamodb_item: {{table: settings, key: {{name: {name}}}}}}}
 cutover: {{window_seconds: 2}}
 """
+
+
+FIRST = {
+    "source": SOURCE,
+    "target": TARGET,
+    "workers": 0,
+    "proof": "heartbeat",
+    "unproven": "false",
+    "create": "false",
+}
 
 
 class Move:
@@ -142,6 +155,7 @@ class Stage:
             stack.callback(exports.stop)
             self.client = boto3.client("dynamodb", region_name=REGION, endpoint_url=exports.endpoint_url)
             self.dynamodb_url = stack.enter_context(recording(self.recorded, exports.endpoint_url))
+            self.s3_behind = s3.endpoint_url
             self.s3_url = stack.enter_context(recording(self.recorded, s3.endpoint_url))
             self._provision(local.endpoint_url, s3.endpoint_url)
             self._stack = stack.pop_all()
@@ -156,8 +170,11 @@ class Stage:
         wire = Wire(dynamodb_url)
         source_table.load(wire, SOURCE, dataset.items(1, ITEMS))
         wire.close()
+        self.put(EARLY, **TAKEN)
         source_table.enable_stream(self.client, SOURCE)
         source_table.enable_recovery(self.client, SOURCE)
+        arn = self.client.describe_table(TableName=SOURCE)["Table"]["TableArn"]
+        self.client.tag_resource(ResourceArn=arn, Tags=[{"Key": "team", "Value": "orders"}])
         self.client.update_time_to_live(
             TableName=SOURCE, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
         )
@@ -177,7 +194,7 @@ class Stage:
 
 
 def play(folder):
-    """Both moves; what was recorded, and seconds by step."""
+    """One move to its end, one given up; what was called, with the requests."""
     with Stage(folder) as stage:
         _to_the_end(stage)
         _given_up(stage)
@@ -186,26 +203,17 @@ def play(folder):
 
 def _to_the_end(stage):
     how = "export: {bucket: exports, prefix: demo, poll_seconds: 1}"
-    move = Move(
-        stage,
-        "first",
-        source=SOURCE,
-        target=TARGET,
-        how=how,
-        workers=0,
-        proof="heartbeat",
-        unproven="false",
-        create="false",
-    )
-    move.did("schema", codes=(3,))
+    move = Move(stage, "first", how=how, **FIRST)
     move.did("schema", "--apply")
+    move.did("schema", "--apply")
+    move.did("schema")
     move.did("check")
     try:
         move.begins()
         move.until(lambda told: told["backfill"]["parts_total"])
         move.did("export")
-        move.did("check", "--partitions", codes=(0, 3))
         move.did("backfill", "--index", "0", "--of", "1")
+        _of_files(stage)
         _while_it_runs(stage, move)
         move.did("wait", "--for", "ready-readers", "--timeout", "120")
         move.did("cutover", "readers", "--percent", "100")
@@ -217,30 +225,42 @@ def _to_the_end(stage):
 
 
 def _while_it_runs(stage, move):
-    move.until(lambda told: told["ready"]["readers"])
+    move.until(lambda told: told["dead_letters"]["open"] and told["phase"] == "replicating")
     move.did("status", "--parts")
+    move.did("set", "target.write_percent=50", codes=(0, 3))
     move.did("set", "backfill.rate=1000")
     move.did("pause", "backfill")
     move.did("resume")
     for key in (POISON, WAIVED):
-        stage.put(key, **{"moveout:version": {"N": "1"}})
-    move.until(lambda told: told["dead_letters"]["open"] == len((POISON, WAIVED)))
+        stage.put(key, **TAKEN)
+    move.until(lambda told: told["dead_letters"]["open"] == len((EARLY, POISON, WAIVED)))
     letters = [json.loads(line)["id"] for line in move.did("dead-letter", "list", "--output", "json").splitlines()]
     move.did("dead-letter", "show", letters[0])
     move.did("dead-letter", "retry", letters[0], codes=(3,))
     move.did("dead-letter", "waive", *letters, "--reason", "a test")
-    stage.client.delete_item(TableName=SOURCE, Key=POISON)
+    move.until(lambda told: told["verification"] and told["verification"]["state"] == "finished")
     damaged = dataset.item(1, 200)
     key = {name: damaged[name] for name in ("customer", "order")}
     stage.client.delete_item(TableName=TARGET, Key=key)
-    move.did("verify", "start", codes=(0, 3))
+    move.did("verify", "start")
     move.until(lambda told: told["verification"] and any(told["verification"]["differences"].values()))
     move.did("verify", "show", codes=(0, 3))
     move.did("verify", "report", codes=(0, 3))
     move.did("repair", "--all", codes=(0, 3))
     move.did("verify", "stop", codes=(0, 3))
-    move.did("verify", "start", codes=(0, 3))
+    move.did("verify", "start")
     move.did("resync", codes=(0, 1, 3))
+
+
+def _of_files(stage):
+    """What reads an export that exists."""
+    with closing(boto3.client("s3", endpoint_url=stage.s3_behind, region_name=REGION)) as s3:
+        keys = [found["Key"] for found in s3.list_objects_v2(Bucket=EXPORTS)["Contents"]]
+    (manifest,) = [key for key in keys if key.endswith("manifest-summary.json")]
+    how = f"manifest: s3://{EXPORTS}/{manifest}"
+    move = Move(stage, "third", how=how, **{**FIRST, "proof": "quiet", "unproven": "true"})
+    move.did("check", "--partitions", codes=(0, 3))
+    move.did("backfill", "--sink", "memory")
 
 
 def _given_up(stage):
@@ -255,10 +275,12 @@ def _given_up(stage):
         unproven="true",
         create="true",
     )
-    move.did("backfill", "--sink", f"jsonl:s3://{LINES}/dry", codes=(0, 1, 2, 3))
+    move.did("check", "--partitions")
+    move.did("backfill", "--sink", f"jsonl:s3://{LINES}/dry")
     try:
         move.begins()
         move.until(lambda told: told["phase"] == "replicating")
+        move.did("set", "backfill.read_percent=50", codes=(0, 3))
         move.did("abort", "--drop-target", "--name", "orders-again", "--yes")
     finally:
         move.ends()
