@@ -173,8 +173,6 @@ class Stage:
         self.put(EARLY, **TAKEN)
         source_table.enable_stream(self.client, SOURCE)
         source_table.enable_recovery(self.client, SOURCE)
-        arn = self.client.describe_table(TableName=SOURCE)["Table"]["TableArn"]
-        self.client.tag_resource(ResourceArn=arn, Tags=[{"Key": "team", "Value": "orders"}])
         self.client.update_time_to_live(
             TableName=SOURCE, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
         )
@@ -204,7 +202,6 @@ def play(folder):
 def _to_the_end(stage):
     how = "export: {bucket: exports, prefix: demo, poll_seconds: 1}"
     move = Move(stage, "first", how=how, **FIRST)
-    move.did("schema", "--apply")
     move.did("schema", "--apply")
     move.did("schema")
     move.did("check")

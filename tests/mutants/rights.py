@@ -9,7 +9,7 @@ RIGHTS = (
         "daemon/rights/policies.py",
         "    condition = CONDITIONS.get(statement.resource)\n",
         "    condition = None\n",
-        "tests/deploy/test_rights.py",
+        "tests/unit/test_rights.py",
     ),
     Mutant(
         "an option that is not used is allowed",
@@ -17,7 +17,7 @@ RIGHTS = (
         "daemon/rights/policies.py",
         "statement.side in chosen and statement.option in wanted",
         "statement.side in chosen",
-        "tests/deploy/test_rights.py",
+        "tests/unit/test_rights.py",
     ),
     Mutant(
         "a role gets what the other commands need",
@@ -25,7 +25,7 @@ RIGHTS = (
         "daemon/rights/policies.py",
         "if verbs.intersection(need.verbs):",
         "if verbs:",
-        "tests/deploy/test_rights.py",
+        "tests/unit/test_rights.py",
     ),
     Mutant(
         "a star where a table could stand",
@@ -33,7 +33,7 @@ RIGHTS = (
         "daemon/rights/table.py",
         '{"dynamodb:ListExports": "*"}',
         '{"dynamodb:ListExports": "*", "dynamodb:ExportTableToPointInTime": "*"}',
-        "tests/deploy/test_rights.py",
+        "tests/unit/test_rights.py",
     ),
     Mutant(
         "a trust policy without the external id",
@@ -41,6 +41,6 @@ RIGHTS = (
         "daemon/rights/policies.py",
         "    if external_id is not None:\n",
         "    if external_id is None:\n",
-        "tests/deploy/test_rights.py",
+        "tests/unit/test_rights.py",
     ),
 )
