@@ -230,15 +230,16 @@ def _while_it_runs(stage, move):
     move.did("resume")
     for key in (POISON, WAIVED):
         stage.put(key, **TAKEN)
+    stage.put({"customer": {"S": "new"}, "order": {"S": "1"}}, total={"N": "1"})
+    stage.client.delete_item(TableName=SOURCE, Key=dataset.key_of(1, 201))
+    move.until(lambda told: told["tail"]["applied"] > 1)
     move.until(lambda told: told["dead_letters"]["open"] == len((EARLY, POISON, WAIVED)))
     letters = [json.loads(line)["id"] for line in move.did("dead-letter", "list", "--output", "json").splitlines()]
     move.did("dead-letter", "show", letters[0])
     move.did("dead-letter", "retry", letters[0], codes=(3,))
     move.did("dead-letter", "waive", *letters, "--reason", "a test")
     move.until(lambda told: told["verification"] and told["verification"]["state"] == "finished")
-    damaged = dataset.item(1, 200)
-    key = {name: damaged[name] for name in ("customer", "order")}
-    stage.client.delete_item(TableName=TARGET, Key=key)
+    stage.client.delete_item(TableName=TARGET, Key=dataset.key_of(1, 200))
     move.did("verify", "start")
     move.until(lambda told: told["verification"] and any(told["verification"]["differences"].values()))
     move.did("verify", "show", codes=(0, 3))
