@@ -126,8 +126,9 @@ def _is_proven(document: Document, options: Options) -> bool:
 
 
 def _is_verified(document: Document, _: float) -> bool:
+    """As the condition `Verified`: a row that is written all the time moves, and is settled at the fence."""
     found = document.verification
-    return found is not None and found.state == "finished" and not (found.open or sum(found.differences.values()))
+    return found is not None and found.state == "finished" and not (found.unwatched or sum(found.differences.values()))
 
 
 def _never_verified(document: Document) -> str | None:
@@ -137,9 +138,9 @@ def _never_verified(document: Document) -> str | None:
     if found is None or found.state == "running":
         return None
     differences = sum(found.differences.values())
-    if found.state == "finished" and not (differences or found.open):
+    if found.state == "finished" and not (differences or found.unwatched):
         return None  # it is what was waited for, in a document that has expired
-    what = f"{differences} difference(s), {found.open} open" if found.state == "finished" else f"it is {found.state}"
+    what = f"{differences} difference(s), {found.unwatched} not known to be equal" if found.state == "finished" else f"it is {found.state}"
     return f"run {found.run} of the verification: {what}. {found.message} `moveout verify show` says more"
 
 

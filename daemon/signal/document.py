@@ -107,7 +107,8 @@ class Verification(msgspec.Struct, frozen=True):
     compared: int
     total: int
     differences: dict[str, int]  # missing, extra, stale, changed
-    open: int = 0  # candidates that live writes have kept from being settled
+    open: int = 0  # candidates that are not settled: written each time that they were looked at, or unwatched
+    unwatched: int = 0  # of `open`: they look lost, and nobody could tell whether they were written
     upper_bound: float | None = None
     began_at: str | None = None
     finished_at: str | None = None

@@ -123,6 +123,7 @@ def _verification(tables: Sequence[Document]) -> Verification | None:
         total=sum(one.total for one in each),
         differences={kind: sum(one.differences.get(kind, 0) for one in each) for kind in kinds},
         open=sum(one.open for one in each),
+        unwatched=sum(one.unwatched for one in each),
         # A share of every table is at most as large as the largest; none where a table has none.
         upper_bound=max(bounds) if len(bounds) == len(tables) else None,
         began_at=min((one.began_at for one in each if one.began_at is not None), default=None),

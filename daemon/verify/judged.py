@@ -100,6 +100,7 @@ def shown(run: Run | None, count: Count, generation: int) -> Verification | None
         total=run.total,
         differences={**count.by_kind, **more},
         open=count.hot + count.unwatched,
+        unwatched=count.unwatched,
         upper_bound=upper_bound(run.live, differences),
         began_at=iso(run.began_at),
         finished_at=None if run.finished_at is None else iso(run.finished_at),

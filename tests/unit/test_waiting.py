@@ -51,9 +51,9 @@ def made(**about):
     return published(now=NOW, **about)
 
 
-def verified(state="finished", open_=0, **differences):
+def verified(state="finished", open_=0, unwatched_=0, **differences):
     found = {"missing": 0, "extra": 0, "stale": 0, "changed": 0, **differences}
-    return made(verification=Verification(4, state, 3000, 3000, found, open_, upper_bound=0.001))
+    return made(verification=Verification(4, state, 3000, 3000, found, open_, unwatched_, upper_bound=0.001))
 
 
 def proof(kind, **about):
@@ -96,7 +96,8 @@ def drained_to(epoch_seconds, letters=0, phase=Phase.REPLICATING):
         ("verified", verified("running"), TIMEOUT),
         ("verified", verified(), REACHED),
         ("verified", verified(missing=1), NEVER),
-        ("verified", verified(open_=1), NEVER),
+        ("verified", verified(open_=1), REACHED),  # a busy counter: settled at the fence
+        ("verified", verified(open_=1, unwatched_=1), NEVER),
         ("verified", verified("running", missing=1), TIMEOUT),
         ("verified", verified("failed"), NEVER),
         ("verified", made(ready=False, phase=Phase.ABORTED), NEVER),
