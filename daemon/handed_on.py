@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from daemon.config import Config
 
 
-# A file with what is handed on, checked already by whoever starts the process: half of a shard's start is the child that
-# checks. Its owner alone can write there, and it holds the one table that is asked for.
+# A file with what is handed on, checked already by whoever starts the process: the child that checks is half of a
+# shard's start. Its owner alone can write there, and it holds the one table that is asked for.
 CHECKED_VARIABLE = "MOVEOUT_CHECKED_FILE"
 
 

@@ -1,7 +1,7 @@
 """The JVM's class-data sharing: a file of our classes as the JVM has them in memory, which it maps instead of loading.
 
-Made once for a Java, a launcher and its jars ("Class Data Sharing", java's manual): into the cache, or at build into the
-image. Which classes: kcl.classes.gz beside this file, from a run of the launcher
+Made once for a Java, a launcher and its jars ("Class Data Sharing", java's manual): into the cache, or at build into
+the image. Which classes: kcl.classes.gz beside this file, from a run of the launcher
 (`python -m tests.bench.jvm --learn FILE`). Where the file does not fit the JVM starts without, only slower.
 """
 

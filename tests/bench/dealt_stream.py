@@ -27,6 +27,10 @@ PAGE_RECORDS = 1000
 Json = dict[str, Any]
 
 
+class Trimmed(Exception):
+    """The iterator points before the oldest record."""
+
+
 class DealtStream:
     """The records of one stream, dealt to `shards` shards as they come."""
 
@@ -38,8 +42,8 @@ class DealtStream:
         self._shards = [f"{middle}-{number:08x}" for number in range(shards)]
         self._described["StreamDescription"]["Shards"] = [{**shard, "ShardId": name} for name in self._shards]
         self._records: dict[str, list[Json]] = {name: [] for name in self._shards}
-        start = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
-        self._iterator = self._ask("GetShardIterator", start)["ShardIterator"]
+        self._real = {"StreamArn": arn, "ShardId": shard["ShardId"]}
+        self._last = ""  # sequence number
         self._ends = threading.Event()
         self._reader = threading.Thread(target=self._read, name="dealer")
         self._reader.start()
@@ -81,12 +85,23 @@ class DealtStream:
 
     def _read(self) -> None:
         while not self._ends.is_set():
-            page = self._ask("GetRecords", {"ShardIterator": self._iterator, "Limit": PAGE_RECORDS})
-            self._iterator = page["NextShardIterator"]
+            try:
+                page = self._ask("GetRecords", {"ShardIterator": self._iterator(), "Limit": PAGE_RECORDS})
+            except Trimmed:  # it was empty when the iterator was made, and is not any more
+                continue
             for record in page["Records"]:
+                self._last = record["dynamodb"]["SequenceNumber"]
                 self._records[self._dealt(record)].append(record)
             if not page["Records"]:
                 time.sleep(POLL_SECONDS)
+
+    def _iterator(self) -> str:
+        """A new one each time: one of a shard that was empty is refused as trimmed later."""
+        begin = {"ShardIteratorType": "TRIM_HORIZON"}
+        after = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._last}
+        found = self._ask("GetShardIterator", self._real | (after if self._last else begin))
+        iterator: str = found["ShardIterator"]
+        return iterator
 
     def _dealt(self, record: Json) -> str:
         partition = json.dumps(record["dynamodb"]["Keys"]["id"])
@@ -105,6 +120,8 @@ class DealtStream:
             answer: Json = json.loads(found.read())
         finally:
             connection.close()
+        if "TrimmedDataAccessException" in answer.get("__type", ""):
+            raise Trimmed
         if found.status != http.HTTPStatus.OK:
             raise OSError(f"{operation} was answered with {found.status}: {answer}")
         return answer
