@@ -1,8 +1,8 @@
 """`python -m tests.bench.sizing --shards 1 8 64`: what a service with so many shards takes, and how soon it is there.
 
 The real service, the real KCL on the JVM, a real process per shard, DynamoDB Local as source, state and target. More
-than one shard come from a stand-in that deals DynamoDB Local's one shard to many (dealt_stream.py). Memory is PSS: what is
-shared is shared out. CPU in per mille of one core. Prints a table, and a JSON file when asked.
+than one shard come from a stand-in that deals DynamoDB Local's one shard to many (dealt_stream.py). Memory is PSS: what
+is shared is shared out. CPU in per mille of one core. Prints a table, and a JSON file when asked.
 """
 
 import argparse

@@ -28,7 +28,7 @@ def test_the_launcher_starts_from_its_archive_and_without_where_a_jar_is_another
     assert not archive.fits(java(), java_flags(512, LAUNCHER / "logback.xml"), other)
 
 
-def test_an_archive_fits_every_heap_that_can_be_configured(tmp_path):
+def test_an_archive_fits_every_heap_that_can_be_configured():
     binary, library = java(), jars.ensure("kcl")
     for heap_mib in (128, 8192):
         flags = java_flags(heap_mib, LAUNCHER / "logback.xml")
