@@ -30,11 +30,19 @@ class Taken(NamedTuple):
 def of_service(pid: int) -> Mapping[str, Mapping[int, Taken]]:
     """By kind, then by process: of a service and all that it has started. One that ends meanwhile is left out."""
     found: dict[str, dict[int, Taken]] = {kind: {} for kind in KINDS}
+    for member, kind in kinds(pid).items():
+        with contextlib.suppress(OSError):
+            if kind in found:
+                found[kind][member] = of_process(member)
+    return found
+
+
+def kinds(pid: int) -> Mapping[int, str]:
+    """Of a service and all that it has started, without a look at their memory, which takes the kernel its time."""
+    found = {pid: "service"}
     for process in tree(pid):
         with contextlib.suppress(OSError):
-            kind = "service" if process.pid == pid else _kind(process.pid)
-            if kind in found:
-                found[kind][process.pid] = of_process(process.pid)
+            found.setdefault(process.pid, _kind(process.pid))
     return found
 
 

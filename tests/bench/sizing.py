@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -27,8 +28,7 @@ from tests.bench import footprint
 from tests.bench.dealt_stream import dealt
 
 REGION = "us-east-1"
-START_SECONDS_MAX = 600
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.2
 BATCH = 25  # DynamoDB's own limit
 ITEM_BYTES = 300
 
@@ -57,6 +57,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=20, help="of each look: idle, and under load")
     parser.add_argument("--items-per-second", type=int, default=200, help="of the load, over all shards")
     parser.add_argument("--heap-mib", type=int, default=512, help="tail.jvm_heap_mib")
+    parser.add_argument("--start-seconds", type=float, default=600, help="so long a proven lag is waited for")
     parser.add_argument("--settle", type=float, default=10, help="seconds between the start and the first look")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     return parser.parse_args(arguments)
@@ -71,7 +72,7 @@ def measured(folder: Path, endpoint_url: str, shards: int, asked: argparse.Names
     with dealt(endpoint_url, arn, shards) as stream:
         config, listen = _configured(own, table, endpoint_url, stream, asked.heap_mib)
         with _running(config, own, listen) as (pid, service):
-            started = _started(pid, service, shards)
+            started = _started(pid, service, shards, asked.start_seconds)
             time.sleep(asked.settle)
             idle = _look(pid, lambda: time.sleep(asked.seconds))
             load = partial(_load, wire, table, asked.items_per_second, asked.seconds)
@@ -131,18 +132,18 @@ def _running(config: Path, folder: Path, listen: str) -> Iterator[tuple[int, Ser
         service.stop()
 
 
-def _started(pid: int, service: Service, shards: int) -> Mapping[str, float]:
+def _started(pid: int, service: Service, shards: int, seconds_max: float) -> Mapping[str, float]:
     """Seconds from the service's start to its JVM, the first shard's process, the last one, and a proven lag.
 
-    Raises TimeoutError.
+    What was not reached within `seconds_max` is left out.
     """
     steps: dict[str, float] = {}
     began = time.monotonic()
     while "proven" not in steps:
         now = time.monotonic() - began
-        if now > START_SECONDS_MAX:
-            raise TimeoutError(f"after {now:.0f} s only {steps}")
-        count = {kind: len(found) for kind, found in footprint.of_service(pid).items()}
+        if now > seconds_max:
+            break
+        count = Counter(footprint.kinds(pid).values())
         reached = {"jvm": count["jvm"] > 0, "first_shard": count["shard"] > 0, "all_shards": count["shard"] >= shards}
         if reached["all_shards"]:
             reached["proven"] = _is_proven(service)
