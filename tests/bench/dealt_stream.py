@@ -148,8 +148,13 @@ def dealt(endpoint_url: str, arn: str, shards: int) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             """Silent: the bench prints one table."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """A JVM that ends resets its connections."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -49,7 +49,7 @@ class Bench:
         side = KclSide(region="us-east-1", endpoint_url=endpoint_url)
         settings = KclSettings(
             stream_arn=created(self._wire, "started"),
-            application_name="started",
+            application_name="started-kcl",
             worker_id="worker",
             executable=(sys.executable, str(PROBE), str(self._seen)),
             stream=side,
@@ -60,6 +60,7 @@ class Bench:
         )
         self._properties.write_text(render(settings))
         self._written = 0
+        self._write()  # DynamoDB Local takes the iterator of an empty shard for one that was trimmed
 
     def command(self) -> list[str]:
         """With its archive, where one fits."""
