@@ -140,7 +140,8 @@ def _never_verified(document: Document) -> str | None:
     differences = sum(found.differences.values())
     if found.state == "finished" and not (differences or found.unwatched):
         return None  # it is what was waited for, in a document that has expired
-    what = f"{differences} difference(s), {found.unwatched} not known to be equal" if found.state == "finished" else f"it is {found.state}"
+    unlike = f"{differences} difference(s), {found.unwatched} not known to be equal"
+    what = unlike if found.state == "finished" else f"it is {found.state}"
     return f"run {found.run} of the verification: {what}. {found.message} `moveout verify show` says more"
 
 

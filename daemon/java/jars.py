@@ -201,17 +201,18 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", nargs="+")
     parser.add_argument("--into", type=Path, help="copy each set into a subfolder of this folder")
-    parser.add_argument("--classes", action="store_true", help="compile the launcher into --into as well")
+    parser.add_argument(
+        "--classes", action="store_true", help="compile the launcher into --into as well, and archive its classes"
+    )
     options = parser.parse_args(list(arguments) if arguments is not None else None)
     for name in options.sets:
         folder = ensure(name, _say)
         if options.into:
             shutil.copytree(folder, options.into / name, dirs_exist_ok=True)
     if options.into and options.classes:
-        from daemon.kcl.start import launcher_classes
+        from daemon.kcl.start import prepare
 
-        made = launcher_classes(ensure("kcl"))
-        shutil.copytree(made, options.into / "classes" / "launcher", dirs_exist_ok=True)
+        prepare(options.into)
     return 0
 
 

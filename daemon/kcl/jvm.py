@@ -93,6 +93,10 @@ def java_flags(heap_mib: int, logback: Path) -> list[str]:
     """The JVM's own options."""
     return [
         f"-Xmx{heap_mib}m",
+        # By default it begins with a 64th of the machine's memory, and keeps what it once took.
+        "-Xms16m",
+        "-XX:MinHeapFreeRatio=20",
+        "-XX:MaxHeapFreeRatio=40",
         "-XX:+UseSerialGC",  # small heap, few threads: less memory than G1's regions and helpers
         "-XX:TieredStopAtLevel=1",  # it waits for the network; the second compiler only delays the start
         # Out of memory, a JVM would limp on with some threads gone and shards that nobody reads.

@@ -197,3 +197,16 @@ def ran(*arguments, **environment):
     command = [sys.executable, *arguments]
     own = {**os.environ, "PYTHONPATH": str(PROJECT), **environment}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=own)
+
+
+def test_what_is_checked_already_is_taken_as_it_is_and_checked_again_where_it_is_gone(tmp_path):
+    path, checked = tmp_path / "moveout.yaml", tmp_path / "checked.json"
+    path.write_text(yaml.safe_dump(FILES))
+    (config,) = load_all(path)
+    checked.write_bytes(handed_on.encoded([config.model_copy(update={"migration": "as it was checked"})]))
+    asks = "from sinks import unchecked; unchecked.stand_in(); from daemon import handed_on; import sys;"
+    asks += "print(handed_on.given(sys.argv[1], 'orders')[0].migration)"
+    told = {handed_on.CHECKED_VARIABLE: str(checked)}
+    assert ran("-c", asks, str(path), **told).stdout == "as it was checked\n"
+    checked.unlink()
+    assert ran("-c", asks, str(path), **told).stdout == "shop\n"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from fakes import MemoryControl
 
+from daemon import handed_on
 from daemon.config import Config
 from daemon.control import Migration
 from daemon.kcl import start
@@ -76,3 +77,19 @@ def test_one_setting_says_how_patient_replicas_are_with_each_other(failover, ass
     assert settings.lease_assignment_millis == assignment
     assert settings.leader_lease_millis == lease
     assert settings.leader_heartbeat_millis <= lease / 2
+
+
+def test_a_shards_process_is_given_the_configuration_that_its_service_has_checked(known, tmp_path):
+    said = tmp_path / "said"
+
+    def writes_down(*_):
+        name = handed_on.CHECKED_VARIABLE
+        copies = f"import os, shutil; shutil.copyfile(os.environ[{name!r}], {str(said)!r})"
+        return [sys.executable, "-c", copies]
+
+    daemon = start.kcl_daemon(known, Path("moveout.yaml"), command=writes_down, folder=tmp_path)
+    end = time.monotonic() + 20
+    while daemon.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert said.read_bytes() == handed_on.encoded([known.config])
