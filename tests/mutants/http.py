@@ -156,7 +156,7 @@ HTTP = (
         "verified with differences",
         "a run that has ended is not a run that found nothing",
         AWAITED,
-        'found.state == "finished" and not (found.open or sum(found.differences.values()))\n\n',
+        'found.state == "finished" and not (found.unwatched or sum(found.differences.values()))\n\n',
         'found.state == "finished"\n\n',
         WAITING,
     ),
