@@ -25,9 +25,9 @@ demo: setup  ## the whole move on this machine, with real parts: two to four min
 	@$(BIN)/moveout demo $(ARGS)
 
 test: setup  ## every test, real servers included
-	$(BIN)/pytest -q -n 2 --dist loadfile --seeds 5000 --crash-points=most --mutants --deploy $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile --seeds 5000 --crash-points=most --mutants $(ARGS)
 
-deploy-test: setup  ## what is deployed, built and run by the real tools: image, manifests, rules, policies; a part of `make test`
+deploy-test: setup  ## what is deployed, built and run by the real tools; what takes no minutes is a part of `make test`
 	$(BIN)/pytest -q tests/deploy --deploy $(ARGS)
 
 soak: setup  ## two replicas under seeded chaos: make soak MINUTES=10 SINK=cassandra|dynamodb SEED=1
