@@ -103,7 +103,8 @@ def test_after_splits_the_keys_are_learned_again_and_few_are_new():
     assert not table.reached()
     table.learn(400)
     assert table.round() == 204
-    assert table.control.get(reserved.RECORD, Reserved)[0].used <= 2 * known
+    # A key in 400 reaches a given half. Of eight halves one in 3,000 runs needs more than so many.
+    assert table.control.get(reserved.RECORD, Reserved)[0].used <= known + 8 * 400
 
 
 def test_while_nothing_is_read_keys_are_tried_again_and_again_and_hardly_grow():

@@ -54,10 +54,9 @@ def known():
 
 
 def published(known, at):
-    zeros = dict.fromkeys(Tail.__struct_fields__, 0)
     letters = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
     seen = Observation(at, 0, 0, 0, 0, None, at, "", None)
-    told = document("orders", READY, seen, Limits(9, 9), Progress(1, 0.0, Tail(**zeros), letters))
+    told = document("orders", READY, seen, Limits(9, 9), Progress(1, 0.0, Tail(*[0] * 7), letters))
     known.control.update("signal", Document, lambda _: told)
 
 

@@ -41,10 +41,9 @@ class Known:
         self.clock = SimpleNamespace(time=lambda: NOW)
         self.sink = lambda **_: MemorySink()
         self.control.put("migration", migration, 0)
-        zeros = dict.fromkeys(Tail.__struct_fields__, 0)
         letters = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
         seen = Observation(at, 0, 0, 0, 0, None, at - lag, "", None)
-        told = document("orders", migration, seen, Limits(9, 9), Progress(1, 0.0, Tail(**zeros), letters))
+        told = document("orders", migration, seen, Limits(9, 9), Progress(1, 0.0, Tail(*[0] * 7), letters))
         self.control.update("signal", Document, lambda _: told)
 
     @property

@@ -194,9 +194,8 @@ def test_readers_may_not_switch_on_what_is_only_likely_unless_a_person_said_so()
 
 
 def test_the_document_calls_it_quiet_and_tells_how_old_it_is():
-    zeros = dict.fromkeys(Tail.__struct_fields__, 0)
     letters = {"open": 0, "settled": 0, "retried": 0, "waived": 0}
-    told = document("orders", MOVED, observed(), LIMITS, Progress(0, 0.0, Tail(**zeros), letters))
+    told = document("orders", MOVED, observed(), LIMITS, Progress(0, 0.0, Tail(*[0] * 7), letters))
     assert (told.lag.proof, told.lag.seconds, told.lag.proof_age_seconds) == ("quiet", 2.0, 1.0)
     assert msgspec.json.decode(msgspec.json.encode(told), type=Document) == told
     assert lag_seconds(MOVED, observed()) == 2.0
