@@ -59,6 +59,6 @@ METRICS = (
         "daemon/terminal.py",
         '        os.environ["MOVEOUT_LOG__FORMAT"] = log_format',
         "        del log_format",
-        "tests/deploy/test_logs.py",
+        "tests/unit/test_log_format.py",
     ),
 )
