@@ -28,7 +28,7 @@ class Replica:
             options.setdefault(section, {}).update(values)
         config = folder / f"{name}.yaml"
         config.write_text(yaml.safe_dump(options))
-        self._service = Service(config, folder / f"{name}.log", listen, lambda _: None)
+        self._service = Service(config, folder / f"{name}.log", listen, lambda _: None, lambda _: None)
         self.frozen: set[Running] = set()
 
     @property
