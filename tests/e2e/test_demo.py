@@ -8,7 +8,7 @@ import pytest
 from daemon.demo.processes import tree
 
 pytestmark = pytest.mark.server
-DEMO_SECONDS_MAX = 300
+DEMO_SECONDS_MAX = 480
 
 
 def play(sink, folder):

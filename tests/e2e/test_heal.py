@@ -16,7 +16,7 @@ from daemon.demo.incremental_export import Write, compacted, write_incremental_e
 from daemon.demo.servers.process import free_port
 from daemon.demo.stage import BUCKET, PREFIX, Stage
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(800)]
 POISON = {"customer": {"S": "poison"}, "order": {"N": "1"}}
 # The name that the target hides versions under: an item that has it itself cannot be stored.
 TAKEN = {"moveout:version": {"N": "1"}}

@@ -8,7 +8,7 @@ from e2e.watched import Watched, ready
 from daemon.demo.servers.process import free_port
 from daemon.demo.stage import Stage
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(800)]
 OUTAGE_SECONDS = 30
 
 

@@ -11,7 +11,7 @@ from e2e.watched import Watched, ready
 from daemon.demo.servers.process import free_port
 from daemon.demo.stage import Stage
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(800)]
 ITEMS, PAUSE_SECONDS, STOP_SECONDS_MAX = 3000, 15, 60
 
 

@@ -20,7 +20,7 @@ from daemon.demo.servers.s3 import S3Server
 from daemon.demo.sides import VERSION_ATTRIBUTE, DynamoDbSide
 from daemon.demo.wire import Wire
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(800)]
 REGION = "us-east-1"
 KEYS = (dataset.PARTITION, dataset.SORT)
 ITEMS = 1500

@@ -22,7 +22,7 @@ from daemon.demo.servers.process import free_port
 from daemon.demo.sides import DynamoDbSide
 from daemon.demo.stage import Stage
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(800)]
 ITEMS, ITEMS_PER_SECOND, EXPIRES_SECONDS = 1200, 120, 6 * 3600
 SLOW, HELD_SECONDS = 12, 5  # so that the KCL is up, and wants to go on, long before all is loaded
 KEYS = (PARTITION, SORT)

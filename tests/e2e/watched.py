@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 
-READY_SECONDS_MAX = 150
+READY_SECONDS_MAX = 240
 
 
 class Watched:
