@@ -352,6 +352,14 @@ class CutoverWorld(World):
         for key in self.keys:
             self._kept(key, rows.get(key), kept, gone)
 
+    def _is_kept(self, key, put, kept):
+        """As a stray: it came through the fence behind its proof. A deletion has no number: it is one of this key."""
+        if put.image is not None:
+            return put.image.get("n", {}).get("N") in kept
+        removed = [stray for stray in self.strays().values() if stray.event == "REMOVE"]
+        fenced = put.at > self.record().switch.fenced_at
+        return fenced and any(json.loads(bytes(stray.key))["id"]["S"] == key for stray in removed)
+
     def _kept(self, key, row, kept, gone):
         puts = self.source.history.get(key, [])
         after = [put for put in puts if put.at > self.commit_at]
@@ -365,7 +373,7 @@ class CutoverWorld(World):
             wanted = [None if image is None else {"id": {"S": key}, **image}]
         else:
             before = [put for put in puts if put.at <= self.commit_at]
-            late = [put for put in before if put.image is not None and put.image.get("n", {}).get("N") in kept]
+            late = [put for put in before if self._is_kept(key, put, kept)]
             certain = [put for put in before if put not in late]
             wanted = [certain[-1].image if certain else None, *(put.image for put in late)]
         if row not in wanted:
