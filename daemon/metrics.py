@@ -4,6 +4,7 @@ They come from the control table and not from counters in memory, so every repli
 restart loses nothing.
 """
 
+import math
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,11 +48,15 @@ def _epoch(iso: str | None) -> float:
     return epoch_seconds(iso) if iso else 0.0
 
 
+def _or_infinite(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
+
+
 GAUGES = (
     _Gauge(
         "moveout_lag_seconds",
         "Proven lag: every write older than this is durable in the target. +Inf while nothing is proven.",
-        lambda d: float("inf") if d.lag.seconds is None else d.lag.seconds,
+        lambda d: _or_infinite(d.lag.seconds),
     ),
     _Gauge(
         "moveout_applied_through_timestamp_seconds",
@@ -61,7 +66,7 @@ GAUGES = (
     _Gauge(
         "moveout_lag_proof_age_seconds",
         "Since the last proof was concluded, as of the last publication. +Inf while nothing is proven.",
-        lambda d: float("inf") if d.lag.proof_age_seconds is None else d.lag.proof_age_seconds,
+        lambda d: _or_infinite(d.lag.proof_age_seconds),
     ),
     _Gauge(
         "moveout_lag_is_proven",
@@ -100,18 +105,18 @@ GAUGES = (
     _Gauge(
         "moveout_backfill_eta_seconds",
         "Until all is loaded, at this rate. +Inf while that is not known, or nothing moves.",
-        lambda d: float("inf") if d.backfill.eta_seconds is None else d.backfill.eta_seconds,
+        lambda d: _or_infinite(d.backfill.eta_seconds),
     ),
     _Gauge("moveout_backfill_read_bytes", "Bytes read, unpacked.", lambda d: d.backfill.bytes_read),
     _Gauge(
         "moveout_stream_trims_in_seconds",
         "Until the oldest record that may not be applied yet counts as trimmed (23 hours). +Inf when nothing waits.",
-        lambda d: float("inf") if d.paused.trims_in_seconds is None else d.paused.trims_in_seconds,
+        lambda d: _or_infinite(d.paused.trims_in_seconds),
     ),
     _Gauge(
         "moveout_stream_seconds_to_trim",
         "The same as moveout_stream_trims_in_seconds.",
-        lambda d: float("inf") if d.paused.trims_in_seconds is None else d.paused.trims_in_seconds,
+        lambda d: _or_infinite(d.paused.trims_in_seconds),
     ),
     _Gauge("moveout_unowned_shards", "The same as moveout_shards_unowned.", lambda d: d.tail.shards_unowned),
     _Gauge("moveout_shards_open", "Shards that records arrive in.", lambda d: d.tail.shards_open),
@@ -267,8 +272,7 @@ def _slowest(migration: str, tables: Sequence[Document]) -> Metric:
     )
     for table in tables:
         for slow in table.lag.slowest:
-            seconds = float("inf") if slow.seconds is None else slow.seconds
-            shards.add_metric([migration, table.table, slow.shard], seconds)
+            shards.add_metric([migration, table.table, slow.shard], _or_infinite(slow.seconds))
     return shards
 
 

@@ -8,10 +8,11 @@ import http.client
 import json
 import re
 import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from daemon.demo.servers.loopback import serving
 
 HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
@@ -137,20 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Not a line per request."""
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-
-@contextmanager
 def recording(recorded, url):
     """Before `url`, on the loopback address; its own URL."""
     handler = type("Handler", (_Handler,), {"recorded": recorded, "behind": urlsplit(url).netloc})
-    with _Server(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(handler)

@@ -107,6 +107,7 @@ class ShardProcessor:
         keep_stray: KeepStray = no_strays,
         watch: Watches = NOT_WATCHED,
         assertion: Assertion | None = None,
+        slice_bytes: int = SLICE_BYTES,
     ) -> None:
         """`paused` and `orders` are asked before each batch, `wanted` while it waits.
 
@@ -127,6 +128,7 @@ class ShardProcessor:
         self._keep_stray = keep_stray
         self._watch = watch
         self._assertion = assertion
+        self._slice_bytes = slice_bytes
         self._lost = False
         self._saved_at = 0.0
 
@@ -239,14 +241,14 @@ class ShardProcessor:
         self._last = Position(events[-1].sequence, events[-1].version)
 
     def _slices(self, records: Iterable[Any]) -> Iterator[list[Event]]:
-        """The page in slices of about SLICE_BYTES: a thousand items of 400 KB must not be decoded at once."""
+        """The page in slices of about so many bytes: a thousand items of 400 KB must not be decoded at once."""
         events: list[Event] = []
         size = 0
         for record in records:
             json = record.binary_data  # decoded anew at each access
             events.append(self._read(json, record.sequence_number, self._versions))
             size += len(json)
-            if size >= SLICE_BYTES:
+            if size >= self._slice_bytes:
                 yield events
                 events, size = [], 0
         if events:

@@ -1,12 +1,12 @@
 """A folder over HTTP, as a bucket is read by boto3: enough for GetObject."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from daemon.demo.servers.loopback import serving
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -18,15 +18,6 @@ class _Handler(SimpleHTTPRequestHandler):
         """Silent: the bench prints one table."""
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path) -> AbstractContextManager[str]:
     """Its address; the folder's own folders are the buckets."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(partial(_Handler, directory=str(folder)))

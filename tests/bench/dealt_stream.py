@@ -10,11 +10,13 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 from zlib import crc32
+
+from daemon.demo.servers.loopback import LoopbackServer, serving
 
 TARGET = "DynamoDBStreams_20120810."
 # DynamoDB Local looks at the shape of a signature only.
@@ -148,19 +150,9 @@ def dealt(endpoint_url: str, arn: str, shards: int) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             """Silent: the bench prints one table."""
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
+    class Server(LoopbackServer):
         def handle_error(self, *_: Any) -> None:
             """A JVM that ends resets its connections."""
 
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        stream.close()
+    with closing(stream), serving(Handler, server=Server) as url:
+        yield url

@@ -12,6 +12,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -74,9 +75,9 @@ def measured(folder: Path, endpoint_url: str, shards: int, asked: argparse.Names
         with _running(config, own, listen) as (pid, service):
             started = _started(pid, service, shards, asked.start_seconds)
             time.sleep(asked.settle)
-            idle = _look(pid, lambda: time.sleep(asked.seconds))
+            idle = _look(pid, service, lambda: time.sleep(asked.seconds))
             load = partial(_load, wire, table, asked.items_per_second, asked.seconds)
-            loaded = _look(pid, load)
+            loaded = _look(pid, service, load)
             applied = _applied(service)
             began = time.monotonic()
             service.stop()
@@ -163,10 +164,11 @@ def _applied(service: Service) -> int:
     return applied
 
 
-def _look(pid: int, meanwhile: Callable[[], None]) -> Found:
-    """What each kind takes at the end, and what it worked in between."""
+def _look(pid: int, service: Service, meanwhile: Callable[[], None]) -> Found:
+    """What each kind takes at the end, what it worked in between, and the greatest lag that was told."""
     before, began = footprint.of_service(pid), time.monotonic()
-    meanwhile()
+    with _lags(service) as lags:
+        meanwhile()
     after, took = footprint.of_service(pid), time.monotonic() - began
     found: Found = {}
     for kind in footprint.KINDS:
@@ -187,7 +189,28 @@ def _look(pid: int, meanwhile: Callable[[], None]) -> Found:
         "pss_mib": round(sum(found[kind]["pss_mib"] for kind in footprint.KINDS), 1),
         "cpu_millicores": sum(found[kind]["cpu_millicores"] for kind in footprint.KINDS),
     }
-    return found
+    return {**found, "lag_seconds_max": max(lags, default=None)}
+
+
+@contextmanager
+def _lags(service: Service) -> Iterator[list[float]]:
+    """What is told each second."""
+    told: list[float] = []
+    ends = threading.Event()
+
+    def listen() -> None:
+        while not ends.wait(1):
+            status = service.status()
+            if status is not None and status["lag"]["seconds"] is not None:
+                told.append(round(status["lag"]["seconds"], 1))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        yield told
+    finally:
+        ends.set()
+        thread.join()
 
 
 def _load(wire: Wire, table: str, per_second: int, seconds: float) -> None:
@@ -216,6 +239,7 @@ def lines_of(found: Found) -> list[str]:
             )
         total = found[state]["sum"]
         lines.append(f"  {state:<7}together{total['pss_mib']:>36} MiB, {total['cpu_millicores']:>5} m")
+        lines.append(f"  {state:<7}lag at most {found[state]['lag_seconds_max']} s")
     return [*lines, f"  stopped in {found['stopped_seconds']} s, {found['loaded']['records_applied']} records applied"]
 
 

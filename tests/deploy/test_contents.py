@@ -6,9 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.metadata import distribution
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -18,6 +16,7 @@ from packaging.requirements import Requirement
 from test_tidy import PROJECT
 
 from daemon import __version__
+from daemon.demo.servers.loopback import serving
 from daemon.java import jars
 
 IMAGE = PROJECT / "deploy/image"
@@ -132,7 +131,6 @@ def test_hadolint_finds_nothing_in_the_dockerfile():
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@contextmanager
 def osv(known):
     """As OSV documents its answer."""
 
@@ -150,14 +148,7 @@ def osv(known):
         def log_message(self, *_):
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Answer)
 
 
 CANARIES = {canary: ["GHSA-canary"] for canary in audit.CANARIES}

@@ -1,13 +1,14 @@
 """The health check of the image finds the port, and says no when there is no good answer."""
 
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import urlsplit
 
 import pytest
 
 from daemon import health
 from daemon.config import Config
+from daemon.demo.servers.loopback import serving
 from daemon.sections import Server
 from daemon.terminal import DEFAULT_CONFIG
 
@@ -23,14 +24,8 @@ def answering(status, body=b"ok"):
         def log_message(self, *_):
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Answer) as url:
+        yield urlsplit(url).port
 
 
 def test_it_is_well_when_livez_says_so_at_the_port_of_the_file(tmp_path):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import accumulate
 from pathlib import Path
 
 import boto3
@@ -21,6 +22,7 @@ from daemon.java import jars
 from daemon.kcl.jvm import EXIT_FAILED, EXIT_GAP, StreamsDaemon
 from daemon.kcl.properties import KclSettings, KclSide, render
 from daemon.kcl.start import LAUNCHER, command
+from tests.bench.dealt_stream import dealt
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
 REPOSITORY = Path(__file__).parents[2]
@@ -49,13 +51,18 @@ class Tail:
     def start(self, **changes):
         self.daemon = StreamsDaemon(self.command(**changes), {})
 
-    def command(self, **changes):
+    def start_many(self, stream_url, processors, start_seconds):
+        """On a stream of shards at this address, whose children take so long to begin."""
+        java, *arguments = self.command(start_seconds, stream=KclSide(region="us-east-1", endpoint_url=stream_url))
+        self.daemon = StreamsDaemon([java, f"-XX:ActiveProcessorCount={processors}", *arguments], {})
+
+    def command(self, start_seconds=0, **changes):
         side = KclSide(region="us-east-1", endpoint_url=self.server.endpoint_url)
         settings = KclSettings(
             stream_arn=self.arn,
             application_name="probe",
             worker_id="worker",
-            executable=(sys.executable, str(PROBE), str(self.folder / "seen.jsonl")),
+            executable=(sys.executable, str(PROBE), str(self.folder / "seen.jsonl"), str(start_seconds)),
             **{
                 "stream": side,
                 "leases": side,
@@ -215,6 +222,29 @@ def test_records_trimmed_before_they_were_read_end_the_jvm_with_its_own_code(tai
     tail.server.age(30)
     tail.start()
     assert tail.exit_code(90) == EXIT_GAP
+
+
+def test_a_worker_of_many_shards_starts_no_more_children_at_once_than_it_has_processors(tail):
+    with dealt(tail.server.endpoint_url, tail.arn, 7) as stream:
+        tail.start_many(stream, processors=2, start_seconds=1)
+        tail.wait(lambda: len(told(tail, "initialized")) == 7)
+        assert tail.daemon.stop(30) == 0
+    events = [event for event in tail.seen() if event["event"] in ("starts", "initialized")]
+    starting = list(accumulate(1 if event["event"] == "starts" else -1 for event in events))
+    assert max(starting) == 2
+    assert len({event["shard"] for event in events}) == 7
+
+
+def test_a_child_that_waits_for_its_target_does_not_keep_the_others_from_starting(tail):
+    with dealt(tail.server.endpoint_url, tail.arn, 3) as stream:
+        tail.start_many(stream, processors=1, start_seconds=30)
+        tail.wait(lambda: len(told(tail, "starts")) == 3)
+        assert not told(tail, "initialized")
+        tail.wait(lambda: len(told(tail, "initialized")) == 3)
+
+
+def told(tail, name):
+    return [event for event in tail.seen() if event["event"] == name]
 
 
 def test_the_jvm_and_its_children_end_in_order_when_the_supervisor_is_killed(tail):

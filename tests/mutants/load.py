@@ -157,7 +157,7 @@ STATE = (
         "a page is decoded at once",
         "a thousand items of 400 KB take the memory of the pod",
         PROCESSOR,
-        "            if size >= SLICE_BYTES:",
+        "            if size >= self._slice_bytes:",
         "            if False:",
         "tests/unit/test_bounds.py",
     ),

@@ -33,7 +33,7 @@ METRICS = (
         "time left is zero while nothing moves",
         "a backfill that stands still seems to be done",
         "daemon/metrics.py",
-        'lambda d: float("inf") if d.backfill.eta_seconds is None else d.backfill.eta_seconds',
+        "lambda d: _or_infinite(d.backfill.eta_seconds)",
         "lambda d: d.backfill.eta_seconds or 0.0",
         TOLD,
     ),

@@ -2,12 +2,12 @@
 
 import hmac
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from botocore.exceptions import ClientError
 
+from daemon.demo.servers.loopback import serving
 from daemon.fence import Attempt, FenceFailed
 from daemon.fence.resource_policy import NO_POLICY, SID, ResourcePolicyFence
 from daemon.fence.webhook import Webhook
@@ -121,13 +121,8 @@ def lock():
         def log_message(self, *_):
             """Quiet."""
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/lock", asked, answer
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as url:
+        yield f"{url}/lock", asked, answer
 
 
 def webhook(url, **options):

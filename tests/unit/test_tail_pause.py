@@ -7,8 +7,7 @@ from fakes import Checkpointer, FlakySink, Lease, no_letters, page, record
 from scanned_table import SimulatedTime
 
 from daemon.control import ShardState
-from daemon.kcl import processor
-from daemon.kcl.processor import Claimed, ShardProcessor
+from daemon.kcl.processor import SLICE_BYTES, Claimed, ShardProcessor
 from daemon.retry import Abandoned
 from daemon.source.stream import record_reader
 from sinks.change import Key, KeyAttribute, KeySchema
@@ -17,7 +16,7 @@ from sinks.change import Key, KeyAttribute, KeySchema
 class Shard:
     """A processor over a memory sink; `paused` and `wanted` are the test's."""
 
-    def __init__(self):
+    def __init__(self, slice_bytes=SLICE_BYTES):
         self.clock, self.sink, self.lease = SimulatedTime(), FlakySink(), Lease()
         self.checkpointer, self.saved = Checkpointer(self.lease), []
         self.paused, self.wanted = False, True
@@ -31,6 +30,7 @@ class Shard:
             clock=self.clock,
             paused=lambda: self.paused,
             wanted=lambda: self.wanted,
+            slice_bytes=slice_bytes,
         )
         self.inner.initialize(SimpleNamespace(shard_id="s", sequence_number="TRIM_HORIZON"))
 
@@ -65,9 +65,8 @@ def test_an_idle_shard_does_not_wait_nor_ask():
     shard.deliver()
 
 
-def test_what_was_applied_is_checkpointed_before_the_wait(monkeypatch):
-    monkeypatch.setattr(processor, "SLICE_BYTES", 1)  # every record is a batch of its own
-    shard = Shard()
+def test_what_was_applied_is_checkpointed_before_the_wait():
+    shard = Shard(slice_bytes=1)  # every record is a batch of its own
     apply = shard.inner._apply
 
     def apply_and_pause(changes):
@@ -98,9 +97,8 @@ def test_a_paused_shard_whose_jvm_is_gone_ends_and_has_applied_nothing():
     assert shard.lease.checkpoint == "TRIM_HORIZON"
 
 
-def test_a_paused_shard_that_has_lost_its_lease_applies_nothing_more(monkeypatch):
-    monkeypatch.setattr(processor, "SLICE_BYTES", 1)
-    shard = Shard()
+def test_a_paused_shard_that_has_lost_its_lease_applies_nothing_more():
+    shard = Shard(slice_bytes=1)
     shard.inner._saved_at = shard.clock.now
     apply = shard.inner._apply
 

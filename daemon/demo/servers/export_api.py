@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from daemon.demo.export import Place, new_place, write_export
 from daemon.demo.incremental_export import Write, compacted, write_incremental_export
+from daemon.demo.servers import loopback
 from daemon.demo.servers.process import ServerProcess, free_port, listens
 from daemon.demo.wire import DynamoDbRefused, Wire
 
@@ -288,23 +289,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Not a line per request."""
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-
-@contextmanager
-def serving(api: ExportApi, dynamodb_url: str, port: int = 0) -> Iterator[str]:
+def serving(api: ExportApi, dynamodb_url: str, port: int = 0) -> AbstractContextManager[str]:
     """Serve on the loopback address; the URL."""
     handler = type("Handler", (_Handler,), {"api": api, "behind": urlsplit(dynamodb_url).netloc})
-    with _Server(("127.0.0.1", port), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    return loopback.serving(handler, port)
 
 
 class ExportServer:

@@ -24,7 +24,7 @@ final class Bridge implements DynamoDBStreamsShardRecordProcessor {
     public void initialize(InitializationInput input) {
         live = true;
         LIVE.incrementAndGet();
-        child.initialize(input);
+        Starts.run(() -> child.initialize(input));
     }
 
     @Override
