@@ -5,10 +5,14 @@ ARN; GetResourcePolicy gives a revision, on which PutResourcePolicy and DeleteRe
 (`NO_POLICY` where there is none), so another's change is never overwritten; a policy is in force "eventually", which is
 what the rounds of heartbeats behind it are for. Deletions by TTL are DynamoDB's own and go on.
 
+The statement's name ends in the attempt's epoch, so that a leader that slept in the middle of lifting does not take off
+what a later attempt relies on.
+
 After the writers' switch the Deny stays: it keeps stray writers from the source, until a person takes it off.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +22,7 @@ from daemon.fence import Attempt, FenceFailed
 from daemon.routes import Side
 
 SID = "MoveoutFence"
+_OURS = re.compile(SID + "([0-9]+)")
 # TransactWriteItems is allowed and denied by those of its actions.
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete")
 NO_POLICY = "NO_POLICY"
@@ -33,27 +38,27 @@ class ResourcePolicyFence:
 
     def hold(self, attempt: Attempt) -> None:
         """As Fence."""
-        del attempt
         arn = self._arn()
         policy, revision = self._policy(arn)
-        deny = self._deny(arn)
+        deny = self._deny(arn, attempt)
         if deny in policy["Statement"]:
             return
-        statements = [*_others(policy), deny]
+        if any(_epoch(statement) > attempt.epoch for statement in policy["Statement"]):
+            raise FenceFailed(f"a later attempt holds the resource policy of {self._table}: this one is over")
+        statements = [*_left(policy, attempt), deny]
         self._put(arn, {**policy, "Statement": statements}, revision)
 
     def lift(self, attempt: Attempt, writes: Side) -> None:
         """As Fence; towards the target nothing is taken off."""
-        del attempt
         if writes == "target":
             return
         arn = self._arn()
         policy, revision = self._policy(arn)
-        others = _others(policy)
-        if len(others) == len(policy["Statement"]):
+        left = _left(policy, attempt)
+        if len(left) == len(policy["Statement"]):
             return
-        if others:
-            self._put(arn, {**policy, "Statement": others}, revision)
+        if left:
+            self._put(arn, {**policy, "Statement": left}, revision)
             return
         self._changed(self._client.delete_resource_policy, ResourceArn=arn, ExpectedRevisionId=revision)
 
@@ -73,9 +78,9 @@ class ResourcePolicyFence:
             "RevisionId"
         ]
 
-    def _deny(self, arn: str) -> dict[str, Any]:
+    def _deny(self, arn: str, attempt: Attempt) -> dict[str, Any]:
         return {
-            "Sid": SID,
+            "Sid": f"{SID}{attempt.epoch}",
             "Effect": "Deny",
             "Principal": "*",
             "Action": [f"dynamodb:{action}" for action in WRITES],
@@ -96,5 +101,12 @@ class ResourcePolicyFence:
             raise
 
 
-def _others(policy: dict[str, Any]) -> list[Any]:
-    return [statement for statement in policy["Statement"] if statement.get("Sid") != SID]
+def _left(policy: dict[str, Any], attempt: Attempt) -> list[Any]:
+    """What others have said, and what a later attempt has."""
+    return [one for one in policy["Statement"] if not 0 <= _epoch(one) <= attempt.epoch]
+
+
+def _epoch(statement: dict[str, Any]) -> int:
+    """Of the attempt whose fence it is; -1: it is none of ours."""
+    found = _OURS.fullmatch(statement.get("Sid", ""))
+    return int(found[1]) if found else -1

@@ -25,6 +25,14 @@ ACTED = (
         HANDED,
     ),
     Mutant(
+        "a late lift takes off the resource policy of a later attempt",
+        "writers write behind the proof of a switch that goes on",
+        "daemon/fence/resource_policy.py",
+        "if not 0 <= _epoch(one) <= attempt.epoch]",
+        "if _epoch(one) < 0]",
+        "tests/unit/test_fence.py",
+    ),
+    Mutant(
         "the window is measured from look to look",
         "a slow listing makes it shorter than configured, and a writer that polls as configured comes behind the proof",
         "daemon/writers.py",

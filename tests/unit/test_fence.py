@@ -72,7 +72,7 @@ def test_what_others_have_said_stays(statement):
     policies = Policies({"Version": "2012-10-17", "Statement": statement})
     fence = ResourcePolicyFence(policies, "orders", [ROLE])
     fence.hold(ATTEMPT)
-    assert [one["Sid"] for one in policies.policy["Statement"]] == ["Others", SID]
+    assert [one["Sid"] for one in policies.policy["Statement"]] == ["Others", f"{SID}{ATTEMPT.epoch}"]
     fence.lift(ATTEMPT, "source")
     assert policies.policy["Statement"] == [OTHERS]
 
@@ -83,6 +83,21 @@ def test_once_the_writers_are_at_the_target_the_source_stays_closed():
     fence.hold(ATTEMPT)
     fence.lift(ATTEMPT, "target")
     assert policies.policy is not None
+
+
+def test_a_leader_that_slept_lifts_nothing_that_a_later_attempt_holds():
+    policies = Policies()
+    fence = ResourcePolicyFence(policies, "orders", [ROLE])
+    later = Attempt("y", ATTEMPT.epoch + 2)
+    fence.hold(ATTEMPT)
+    fence.hold(later)  # over what the earlier one has left
+    fence.lift(ATTEMPT, "source")
+    (deny,) = policies.policy["Statement"]
+    assert deny["Sid"] == f"{SID}{later.epoch}"
+    with pytest.raises(FenceFailed, match="a later attempt holds"):
+        fence.hold(ATTEMPT)
+    fence.lift(later, "source")
+    assert policies.policy is None
 
 
 def test_a_change_by_somebody_else_at_the_same_time_is_never_overwritten():
