@@ -18,8 +18,9 @@ from daemon.service import STOP_GRACE_SECONDS
 VERSIONS = ("1.31", "1.34", "1.37")
 SHARDS = {"small": 8, "large": 64}  # that a replica may have for a moment; said in each overlay's first line
 MIB = {"Mi": 1, "Gi": 1024}
-# deploy/README.md, "How much memory does it take?"; the JVM's own share and the service are allowances.
-SHARD_MIB, WORKER_MIB, JVM_SHARE_MIB, SERVICE_MIB = 66, 71, 256, 128
+SIZING = (DEPLOY / "README.md").read_text().partition("## How much memory does it take?")[2].partition("\n## ")[0]
+FORMULA = r"service (\d+) \+ heap \+ JVM (\d+) \+ shards x (\d+) \+ verification (\d+)"
+WORKER_MIB = 71  # said there
 RENDERS = [(overlay, components) for overlay in OVERLAYS for components in ((), COMPONENTS)]
 
 
@@ -145,7 +146,21 @@ def test_the_memory_of_a_pod_is_what_was_measured_of_its_processes(overlay):
     heap = next((int(one["value"]) for one in found["env"] if one["name"].endswith("HEAP_MIB")), 512)
     head = (DEPLOY / "kubernetes" / "overlays" / overlay / "kustomization.yaml").read_text().splitlines()[0]
     assert re.search(r"(\d+) shards", head)[1] == str(SHARDS[overlay])
-    assert mib(found["resources"]["limits"]) >= heap + JVM_SHARE_MIB + SERVICE_MIB + SHARDS[overlay] * SHARD_MIB
+    service, jvm, shard, verification = map(int, re.search(FORMULA, SIZING).groups())
+    limit, asked = (mib(found["resources"][kind]) for kind in ("limits", "requests"))
+    assert limit >= service + heap + jvm + SHARDS[overlay] * shard + verification
+    replicas, cpu = (
+        of_kind(overlaid(overlay), "Deployment")[0]["spec"]["replicas"],
+        found["resources"]["requests"]["cpu"],
+    )
+    row = (
+        f"`{overlay}`: up to {SHARDS[overlay]} shards",
+        replicas,
+        heap,
+        f"{cpu}, {asked // 1024}Gi",
+        f"{limit // 1024}Gi",
+    )
+    assert f"| {' | '.join(map(str, row))} |" in SIZING
     for given in job(overlaid(overlay))["template"]["spec"]["containers"][0]["resources"].values():
         assert mib(given) >= 1.5 * WORKER_MIB
 
