@@ -94,7 +94,10 @@ def stop(config: ConfigOption = DEFAULT_CONFIG, table: TableOption = None) -> No
 
 @verify.command("show")
 def show(config: ConfigOption = DEFAULT_CONFIG, table: TableOption = None, output: OutputOption = "text") -> None:
-    """Show how far the run is, what it has found, and what may be said by it. Exit code 3 when something differs."""
+    """Show how far the run is, what it has found, and what may be said by it.
+
+    Exit code 3 when something differs, or could not be told.
+    """
     from daemon.verify import report
 
     run, count, differences = _found(config, table)
@@ -106,7 +109,7 @@ def show(config: ConfigOption = DEFAULT_CONFIG, table: TableOption = None, outpu
         if rows is not None:
             out.print()
             out.print(rows, highlight=False)
-    _refuse_differences(run, count)
+    _refuse_what_stands(run, count)
 
 
 @verify.command("report")
@@ -118,25 +121,25 @@ def report_(
 ) -> None:
     """Write what differs as JSON lines: the run first, then each key, with its kind and the attributes' names.
 
-    Values are not in it. Exit code 3 when something differs.
+    Values are not in it. Exit code 3 when something differs, or could not be told.
     """
     from daemon.verify import report
 
     run, count, differences = _found(config, table)
     written = b"".join(report.lines(run, count, differences, everything=everything))
     _to(to)(written)
-    _refuse_differences(run, count)
+    _refuse_what_stands(run, count)
 
 
 def _to(path: Path | None) -> Callable[[bytes], object]:
     return sys.stdout.buffer.write if path is None else path.write_bytes
 
 
-def _refuse_differences(run: Any, count: Any) -> None:
+def _refuse_what_stands(run: Any, count: Any) -> None:
     from daemon.verify import judged
 
-    if count.open or (run is not None and run.unrecorded):
-        refuse(EXIT_REFUSED, f"{judged.kinds(count)}{judged.moving(count.hot)}{judged.unwatched(count.unwatched)}")
+    if found := judged.standing(run, count):
+        refuse(EXIT_REFUSED, found)
 
 
 def _as_json(value: Any) -> str:

@@ -41,8 +41,8 @@ def _judged(asked: Asked, run: Run | None, count: Count) -> Condition:
     if count.open or (run is not None and run.unrecorded):
         more = f" and {run.unrecorded:,} more" if run is not None and run.unrecorded else ""
         return _fails("Differences", f"{kinds(count)}{more}: {LOOK_CLOSER}; then `moveout verify start`")
-    if count.unwatched:
-        return _fails("Unsettled", f"not known to be equal{unwatched(count.unwatched)}; {again()}")
+    if unsettled := standing(run, count):
+        return _fails("Unsettled", unsettled)
     if run is None:
         begins = "a run begins as soon as lag is proven" if asked.auto else "begin one: `moveout verify start`"
         return _fails("NotVerified", f"source and target were not compared since the backfill; {begins}")
@@ -53,6 +53,13 @@ def _judged(asked: Asked, run: Run | None, count: Count) -> Condition:
     if run.state is RunState.RUNNING:
         return _fails("Running", progress(run))
     return _fails(run.state.value.capitalize(), f"run {run.id} {run.state.value}: {run.message or '-'}; {again()}")
+
+
+def standing(run: Run | None, count: Count) -> str | None:
+    """What keeps source and target from being called equal by what is known; None where nothing does."""
+    if count.open or (run is not None and run.unrecorded):
+        return f"{kinds(count)}{moving(count.hot)}{unwatched(count.unwatched)}"
+    return f"not known to be equal{unwatched(count.unwatched)}; {again()}" if count.unwatched else None
 
 
 def again() -> str:

@@ -218,6 +218,22 @@ def test_readers_may_switch_only_after_a_clean_run_of_this_generation(run, count
     assert judged.condition(Asked(required=False, auto=True), run, count, 0).status
 
 
+@pytest.mark.parametrize(
+    ("run", "count", "told"),
+    [
+        (None, NOTHING, None),
+        (CLEAN, Count({}, 2), None),
+        (CLEAN, Count({"extra": 1}, 2, 3), "1 row(s) differ: 1 extra; 2 row(s) were written each time"),
+        (CLEAN, Count({}, 0, 3), "not known to be equal; 3 row(s) look lost"),
+        (msgspec.structs.replace(CLEAN, unrecorded=1), NOTHING, "row(s) differ"),
+    ],
+)
+def test_what_stands_against_calling_them_equal_is_told_by_verify_show(run, count, told):
+    found = judged.standing(run, count)
+    assert (found is None) == (told is None)
+    assert told is None or told in found
+
+
 def test_ready_waits_for_the_condition_and_falls_with_it():
     good = judged.condition(ASKED, CLEAN, NOTHING, 0)
     bad = judged.condition(ASKED, CLEAN, Count({"missing": 3}, 0), 0)
