@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import boto3
@@ -37,9 +38,11 @@ RECONNECT_SECONDS = 2.0  # the driver's own pauses grow with an outage, up to te
 class Stage:
     """Servers and the application. Everything that was started is stopped at exit, also after an error."""
 
-    def __init__(self, folder: Path, sink: str) -> None:
+    def __init__(self, folder: Path, sink: str, cassandra: Mapping[str, Any] | None = None) -> None:
+        """`cassandra`: settings of the node's own, where it is the sink."""
         self.folder = folder
         self.sink = sink
+        self._settings = cassandra
         self._stack = ExitStack()
         self._lock = threading.Lock()
         self._starters = ThreadPoolExecutor(3, "start")
@@ -62,7 +65,7 @@ class Stage:
         self._s3: Future[S3Server] = self._started(lambda: S3Server(self._made("s3")))
         self._cassandra: Future[CassandraNode] | None = None
         if self.sink == "cassandra":
-            self._cassandra = self._started(lambda: CassandraNode(self._made("cassandra")))
+            self._cassandra = self._started(lambda: CassandraNode(self._made("cassandra"), settings=self._settings))
         self._dynamodb: DynamoDbLocal = self._started(lambda: DynamoDbLocal(self._made("dynamodb"))).result()
         self.wire = Wire(self._dynamodb.endpoint_url)
         self._stack.callback(self.wire.close)
@@ -139,9 +142,10 @@ class Stage:
         journal = of_target(self._journal)
         written = written_by(journal.read_text().splitlines()) if journal.exists() else {}
         source = Overlaid(DynamoDbSide(self.wire, SOURCE_TABLE), written)
-        return compare(source, self._target(written), KEY_NAMES)
+        return compare(source, self.target(written), KEY_NAMES)
 
-    def _target(self, written: Mapping[Any, Any]) -> Side:
+    def target(self, written: Mapping[Any, Any] = MappingProxyType({})) -> Side:
+        """The target's rows; `written` to it by the application itself."""
         table = TARGET_TABLE[self.sink]
         if self.sink == "cassandra":
             return CassandraSide(self._session, KEYSPACE, table, KEY_NAMES)

@@ -32,9 +32,7 @@ HASHED = re.compile(r"^(moveout|moveout-backfill)-[a-z0-9]{10}$")  # named by wh
 
 @pytest.fixture(scope="module")
 def program(request):
-    if not request.config.getoption("--deploy"):
-        pytest.skip("Helm is built, which takes minutes: make deploy-test")
-    return helm()
+    return helm(build=request.config.getoption("--deploy"))
 
 
 def values(size):

@@ -8,7 +8,7 @@ import pytest
 from cassandra.cluster import Cluster
 from sink_contract import TEXT_KEYS, put
 
-from daemon.demo.servers.cassandra_node import CassandraNode
+from daemon.demo.servers.cassandra_node import SYNCED, CassandraNode
 from daemon.retry import Retrying
 from sinks.cassandra.cells import bigint, varint
 from sinks.cassandra.errors import is_rejection
@@ -161,18 +161,9 @@ def test_a_token_is_what_the_node_says_it_is(session, make_table, connect):
     assert said == {key: token(key.encode()) for key in keys}
 
 
-class SyncedNode(CassandraNode):
-    """Confirms a write when it is on disk: a crash takes nothing of it along."""
-
-    def _settings(self):
-        settings = {**super()._settings(), "commitlog_sync": "batch"}
-        del settings["commitlog_sync_period"]
-        return settings
-
-
 @pytest.mark.parametrize("way", ["lane", "driver"])
 def test_what_was_confirmed_before_during_and_after_a_crash_is_there(tmp_path, way):
-    with SyncedNode(tmp_path) as node:
+    with CassandraNode(tmp_path, settings=SYNCED) as node:
         cluster = Cluster([node.host], port=node.port, protocol_version=4)
         replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
         cluster.connect().execute(f"CREATE KEYSPACE moved WITH replication = {replication}")

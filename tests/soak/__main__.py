@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from daemon.demo.compare import Comparison
 from daemon.demo.scenario import Interrupted, _interruptible
+from daemon.demo.servers.cassandra_node import SYNCED
 from daemon.demo.servers.process import ServerFailed
 from daemon.demo.service import DemoFailed, Status, isolate
 from daemon.demo.stage import Stage
@@ -61,7 +62,7 @@ class Clock:
 
 def soak(options: Options, folder: Path, say: Callable[[str], None]) -> Result:
     """The run book."""
-    with Stage(folder, options.sink) as stage:
+    with Stage(folder, options.sink, SYNCED) as stage:
         say(f"starting the servers, loading {options.items:,} items; target {options.sink}, seed {options.seed}")
         stage.open()
         stage.load(options.seed, options.items, lambda _: None)
@@ -79,7 +80,7 @@ def soak(options: Options, folder: Path, say: Callable[[str], None]) -> Result:
             proven_through=lambda: max((applied_through(status) or 0 for status in statuses(replicas)), default=0),
         )
         try:
-            with Witness(stage.wire, stage._target, lambda: statuses(replicas)) as witness:
+            with Witness(stage.wire, stage.target, lambda: statuses(replicas)) as witness:
                 begin(replicas, say)
                 storm(chaos, replicas, options.minutes * 60, say)
             journal = drain(stage, replicas, say)

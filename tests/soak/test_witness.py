@@ -77,5 +77,12 @@ def test_a_target_that_is_away_says_nothing_about_a_proof(parts):
     assert (witness.checked, witness.false_proofs) == (0, [])
 
 
+def test_a_witness_that_fails_does_not_end_in_silence(parts):
+    witness, source, _ = parts
+    source.call = None
+    with pytest.raises(TypeError), witness:
+        witness._ran.exception()  # when it has ended
+
+
 def test_the_proven_instant_is_read_as_the_service_writes_it():
     assert applied_through(told(1_700_000_000.25)) == 1_700_000_000.25

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
@@ -42,18 +43,20 @@ class Witness:
         self._statuses = statuses
         self._open: deque[_Written] = deque()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="witness")
+        self._thread = ThreadPoolExecutor(1, "witness")
         self._number = 0
         self.checked = 0
         self.false_proofs: list[str] = []
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._ran = self._thread.submit(self._run)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stopped.set()
-        self._thread.join()
+        self._thread.shutdown()
+        if kind is None:
+            self._ran.result()  # raises what ended it: a witness that says nothing is none
 
     def _run(self) -> None:
         while not self._stopped.wait(PAUSE_SECONDS):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 TAIL_BYTES = 2000
 POLL_SECONDS = 0.05
+FREEZE_SECONDS_MAX = 5.0
+STOPPED = ("T", "t", "Z", "X")  # proc(5): stopped, traced, ended
 PR_SET_PDEATHSIG = 1
 
 # Linux ends the child when the *thread* that forked it ends: so one thread forks them all, and stays.
@@ -94,13 +96,26 @@ class ServerProcess:
 
     def freeze(self) -> None:
         """SIGSTOP: connections stay open, nothing answers."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGSTOP)
+        end = time.monotonic() + FREEZE_SECONDS_MAX
+        while self._process.poll() is None and time.monotonic() < end and not _stands_still(self._process.pid):
+            time.sleep(POLL_SECONDS / 10)
 
     def thaw(self) -> None:
         """SIGCONT: it goes on."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
+
+
+def _stands_still(pid: int) -> bool:
+    """All its threads. On a busy machine the signal is seen late, and until then others answer."""
+    for status in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # a thread that has ended
+            if status.read_text().rpartition(")")[2].split()[0] not in STOPPED:
+                return False
+    return True
 
 
 def _die_with_parent() -> None:
