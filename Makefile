@@ -12,7 +12,7 @@ SEEDS ?= 20000
 SEED ?=
 SIMULATE = cd tests && PYTHONPATH=.:.. ../$(BIN)/python -m
 
-.PHONY: help demo test deploy-test check simulate crash-points mutants soak bench format lock setup clean
+.PHONY: help demo test deploy-test check simulate crash-points mutants soak bench sizing format lock setup clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -35,6 +35,10 @@ soak: setup  ## two replicas under seeded chaos: make soak MINUTES=10 SINK=cassa
 
 bench: setup  ## what reading an export costs, in ratios: make bench ARGS="--json bench.json"
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+sizing: setup  ## what a service with 1, 8 and 64 shards takes, and how soon it is there (some minutes, alone)
+	@$(BIN)/python -m tests.bench.sizing --shards 1 8 64 $(ARGS)
+	@$(BIN)/python -m tests.bench.jvm
 
 check: setup  ## format, lint, types and the tests that need no server
 	$(BIN)/ruff format --check
