@@ -2,8 +2,8 @@
 
 Plain HTTPS as a pod speaks to its API server (Kubernetes documentation, "Accessing the Kubernetes API from a Pod"): the
 service account's token, read again at each request since it is renewed, and the cluster's CA. Replaced by
-compare-and-set on `resourceVersion` ("API Concepts", "Resource versions"). Not run in a cluster: run against the real API
-server of one (`tests/kube_apiserver.py`), and against `tests/kubernetes_api.py`, which answers as documented and can fail.
+compare-and-set on `resourceVersion` ("API Concepts", "Resource versions"). Not run in a cluster: run against the real
+API server of one (`tests/kube_apiserver.py`), and against `tests/kubernetes_api.py`, which answers as documented.
 """
 
 import http.client
