@@ -102,11 +102,11 @@ FENCE = (
         "tests/unit/test_cutting_over.py",
     ),
     Mutant(
-        "the deny of others is taken off with ours",
+        "what others have said is taken off with ours",
         "whoever they kept out may write",
         "daemon/fence/resource_policy.py",
-        'if statement.get("Sid") != SID',
-        'if statement.get("Effect") != "Deny" and False',
+        "return int(found[1]) if found else -1",
+        "return int(found[1]) if found else 0",
         "tests/unit/test_fence.py",
     ),
 )

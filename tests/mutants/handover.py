@@ -71,8 +71,8 @@ LEFT_OPEN = (
         "rows that could not be watched do not count",
         "lost rows keep nobody waiting: `Verified` holds",
         JUDGED,
-        "    if count.unwatched:\n",
-        "    if False:\n",
+        '; {again()}" if count.unwatched else None',
+        '; {again()}" if False else None',
         KEPT,
     ),
     Mutant(
